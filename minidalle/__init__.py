@@ -1,0 +1,9 @@
+"""minidalle: DALL·E in modules short enough to read, with the notebooks that explain them.
+
+One letter legend holds everywhere:
+
+    B batch    T text tokens    N image tokens    S = T + N
+    V text vocabulary    K codebook    D width    H heads    h w grid
+"""
+
+__version__ = "0.1.0"

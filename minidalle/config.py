@@ -1,0 +1,97 @@
+"""Every size in one place: frozen dataclasses, and the presets tiny, small and paper.
+
+B batch, T text tokens, N image tokens, S = T + N, V text vocabulary, K codebook,
+D width, H heads, h w grid.
+
+`paper` holds the figures of Ramesh et al. 2021 (arXiv 2102.12092) and, for CLIP, ViT-B/32 of
+Radford et al. 2021 (arXiv 2103.00020). `tiny` trains on two CPU cores in minutes; `small` is
+meant for one GPU.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DVAEConfig:
+    """The picture tokenizer: image_size² pixels ↔ (image_size / 2^(groups-1))² codes."""
+
+    image_size: int = 256
+    codebook: int = 8192  # K
+    width: int = 256  # channels of the first group; group g has 2^g times as many
+    groups: int = 4  # pooling by 2 stands between groups, so 4 groups shrink 8 times
+    blocks: int = 2  # residual blocks per group
+    code_width: int = 128  # channels of a code's vector, the decoder's first 1×1 convolution
+    norm: bool = False  # GroupNorm before each residual block; the paper has none
+
+    @property
+    def grid(self) -> int:
+        """Codes per side of the picture, h = w."""
+        return self.image_size // 2 ** (self.groups - 1)
+
+
+@dataclass(frozen=True)
+class DALLEConfig:
+    """The transformer over one stream of T text tokens and N = grid² image tokens."""
+
+    vocab: int = 16384  # V: bytes and merges, without start-of-text and pads
+    text_len: int = 256  # T, start-of-text included
+    codebook: int = 8192  # K
+    grid: int = 32  # h = w
+    width: int = 3968  # D
+    depth: int = 64
+    heads: int = 62  # H
+    attention: str = "sparse"  # "sparse": row, column and convolutional layers; "dense": causal
+    kernel: int = 11  # of the convolutional mask
+
+    @property
+    def image_len(self) -> int:
+        """N, the number of image tokens."""
+        return self.grid**2
+
+    @property
+    def text_vocab(self) -> int:
+        """Rows of the text embedding: V, then start-of-text, then one pad per text position."""
+        return self.vocab + 1 + self.text_len
+
+
+@dataclass(frozen=True)
+class CLIPConfig:
+    """Two towers that put a picture and its caption at the same point of one space."""
+
+    embed: int = 512  # size of the shared space
+    image_size: int = 224
+    patch: int = 32
+    vision_width: int = 768
+    vision_depth: int = 12
+    vision_heads: int = 12
+    vocab: int = 49408  # all text ids, special tokens included
+    text_len: int = 77
+    text_width: int = 512
+    text_depth: int = 12
+    text_heads: int = 8
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how fast one model learns."""
+
+    steps: int
+    batch: int
+    lr: float
+    final_lr: float = 0.0
+    warmup: int = 100  # steps of linear warm-up
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    decay: float = 0.0  # weight decay, on matrices only
+    clip: float = 1.0  # largest gradient norm
+    ema: float = 0.99  # of the weights, per step
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The three models of one size, and how each is trained."""
+
+    dvae: DVAEConfig
+    dalle: DALLEConfig
+    clip: CLIPConfig
+    train: dict[str, TrainConfig]
