@@ -69,6 +69,7 @@ class CLIPConfig:
     text_width: int = 512
     text_depth: int = 12
     text_heads: int = 8
+    end: int = 49407  # the first id ≥ this closes a caption; its feature is the caption's
 
 
 @dataclass(frozen=True)
