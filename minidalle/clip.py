@@ -254,7 +254,7 @@ def rerank(
 def zero_shot(clip: CLIP, images: Tensor, prompts: Tensor, chunk: int = 256) -> Tensor:
     """Classify pictures by captions it was never trained to tell apart (section 3.1).
 
-    Pictures (B, 3, size, size) in [0, 1] and prompts (P, T), one per class → probabilities (B, P).
+    Pictures (B, 3, size, size) in [0, 1], prompts (P, T), one a class → probabilities (B, P).
     """
     picture = features(clip.encode_image, images, chunk)
     prompt = features(clip.encode_text, prompts, chunk)
