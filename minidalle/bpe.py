@@ -1,0 +1,312 @@
+"""Byte-pair encoding: text becomes the few hundred token ids that the transformer reads.
+
+B batch, T text tokens (the length of a frame), V text vocabulary (bytes and merges).
+
+A caption is first split into words, and each word into its bytes. Training counts the adjacent
+pairs of the whole corpus, makes the commonest pair one new token, and starts again, until V
+tokens exist. Encoding a new caption replays these merges in the order in which they were
+learned. Since every text is made of bytes, none is out of vocabulary, and decoding gives the
+(lower-cased) text back. Sennrich et al. 2016 (arXiv 1508.07909); on bytes since GPT-2.
+
+    ids 0 … 255        the bytes, in GPT-2's order
+    ids 256 … V-1      the merges, in the order learned
+    id  V              start-of-text
+    id  V + 1 + p      the pad of position p: each has its own (Ramesh et al. 2021, section 2.2)
+
+Training 1024 tokens on 30 000 captions takes one or two seconds on one CPU core.
+"""
+
+import heapq
+import json
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import regex
+import torch
+from tqdm import tqdm
+
+# GPT-2's pattern. No merge crosses the border between two matches, so "star" and "star!" share
+# a token. A word takes the space before it along: " star" is one token, not two.
+WORD = regex.compile(
+    r"'(?:[sdmt]|ll|ve|re)"  # the end of an English contraction
+    r"| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+"  # a word, a number, punctuation or an emoji
+    r"|\s+(?!\S)|\s+"  # spaces, but for the last one, which goes to the next word
+)
+
+# The id of a byte is its place in this list. GPT-2 puts the printable bytes of Latin-1 first.
+BYTES = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTES += [b for b in range(256) if b not in BYTES]
+BYTE_ID = [BYTES.index(b) for b in range(256)]
+
+# How a vocabulary file writes a byte: as itself if printable, else as a letter from Ā on. The
+# space is the well-known Ġ.
+LETTERS = {b: chr(b if i < 188 else 256 + i - 188) for i, b in enumerate(BYTES)}
+
+FORMAT = "minidalle-bpe-1"  # of a vocabulary file
+MIN_COUNT = 2  # a pair seen once is not worth a token
+Pair = tuple[int, int]
+
+
+class BPE:
+    """A trained byte-pair encoding.
+
+    merges: the pairs of ids in the order learned; merge i makes the id 256 + i.
+
+    >>> bpe = BPE([(71, 68), (256, 88)])  # h + e → 256, he + y → 257
+    >>> bpe.encode("Hey he"), bpe.decode([257, 220, 256])  # 220 is the space
+    ([257, 220, 256], 'hey he')
+    """
+
+    def __init__(self, merges: Iterable[Pair]):
+        self.pieces = [bytes([b]) for b in BYTES]  # id → its bytes
+        self.merges = {}  # pair → the id it becomes; the lower, the earlier learned
+        for a, b in merges:
+            self.merges[a, b] = len(self.pieces)
+            self.pieces.append(self.pieces[a] + self.pieces[b])
+        self._cache = {}  # word → ids: a caption corpus has few distinct words
+
+    @property
+    def vocab(self) -> int:
+        """V, the number of bytes and merges."""
+        return len(self.pieces)
+
+    @property
+    def start(self) -> int:
+        """The id of start-of-text."""
+        return self.vocab
+
+    def pad(self, position: int) -> int:
+        """The id of the pad at this position of a frame, 0 ≤ position < T."""
+        return self.vocab + 1 + position
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int, progress: bool = False) -> "BPE":
+        """Learn vocab_size - 256 merges; fewer if no pair is left that occurs twice.
+
+        The result is that of `train_by_recounting`, which says what is learned. This one
+        counts once, remembers which words hold a pair, and after a merge visits only these.
+        """
+        counted = count_words(texts, vocab_size)
+        words, counts = list(counted), list(counted.values())
+        total = Counter()  # pair → how often it occurs
+        where = defaultdict(set)  # pair → the words (by index) it is in, or once was in
+        for i, word in enumerate(words):
+            for pair in zip(word, word[1:]):
+                total[pair] += counts[i]
+                where[pair].add(i)
+
+        # On top of the heap is the highest count, and of equal counts the lowest pair. Entries
+        # are not corrected when a count changes, but checked when they come up.
+        heap = [(-n, pair) for pair, n in total.items()]
+        heapq.heapify(heap)
+        merges = []
+        bar = tqdm(total=vocab_size - 256, desc="merges", disable=not progress)
+        while heap and len(merges) < vocab_size - 256:
+            n, pair = heapq.heappop(heap)
+            if total[pair] != -n:  # the count has fallen since: back in line
+                if total[pair] >= MIN_COUNT:
+                    heapq.heappush(heap, (-total[pair], pair))
+                continue
+            if -n < MIN_COUNT:
+                break
+            new = 256 + len(merges)
+            merges.append(pair)
+            grown = set()  # only pairs with the new token can have become more frequent
+            for i in where.pop(pair):
+                old, words[i] = words[i], merge(words[i], pair, new)
+                for p in zip(old, old[1:]):
+                    total[p] -= counts[i]
+                for p in zip(words[i], words[i][1:]):
+                    total[p] += counts[i]
+                    if new in p:
+                        where[p].add(i)
+                        grown.add(p)
+            for p in grown:
+                heapq.heappush(heap, (-total[p], p))
+            bar.update()
+        bar.close()
+        return cls(merges)
+
+    def encode(self, text: str, dropout: float = 0.0,
+               generator: torch.Generator | None = None) -> list[int]:
+        """The ids of the lower-cased text, without start-of-text or pads.
+
+        dropout: BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267), the probability with
+        which each possible merge is passed over at each step. The same word then comes in
+        different pieces, and the model learns how they belong together; the paper trains with
+        0.1. At 1 only bytes are left. Needs a generator, from which one number is drawn.
+
+        ValueError if the text holds half of a surrogate pair, if dropout is not in [0, 1], or
+        if there is dropout and no generator.
+        """
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout is a probability from 0 to 1, not {dropout}")
+        if dropout and generator is None:
+            raise ValueError("BPE dropout is random: pass a torch.Generator with it")
+        if dropout:
+            # Python's own generator, seeded from torch's, whose single draws are slow.
+            seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+            coin = random.Random(seed.item())
+            return [i for word in split(text) for i in self._merge(word, dropout, coin)]
+        ids = []
+        for word in split(text):
+            if word not in self._cache:
+                if len(self._cache) == 2**16:  # captions may be endless, memory is not
+                    self._cache.clear()
+                self._cache[word] = self._merge(word)
+            ids += self._cache[word]
+        return ids
+
+    def _merge(self, word, dropout=0.0, coin=None):
+        """Replay the merges on one word: at each step, of those possible, the first learned."""
+        ids = byte_ids(word)
+        while True:
+            found = [(self.merges[pair], i) for i, pair in enumerate(zip(ids, ids[1:]))
+                     if pair in self.merges and not (dropout and coin.random() < dropout)]
+            if not found:
+                return ids
+            new = min(found)[0]
+            ids = join(ids, [i for n, i in found if n == new], new)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of these ids (a list or a 1-d tensor); start-of-text and pads are left out.
+
+        Bytes that are no valid UTF-8, which a model may well produce, become U+FFFD (�).
+        """
+        known = (i for i in map(int, ids) if 0 <= i < self.vocab)
+        return b"".join(self.pieces[i] for i in known).decode("utf-8", errors="replace")
+
+    def tokens(self, text: str) -> list[str]:
+        """The text's pieces, to look at: "an octopus" → ["an", " oct", "opus"].
+
+        A letter or an emoji that is cut into several tokens shows as � in each of them.
+        """
+        return [self.pieces[i].decode("utf-8", errors="replace") for i in self.encode(text)]
+
+    def frame(self, text: str, length: int, truncate: bool = False, dropout: float = 0.0,
+              generator: torch.Generator | None = None) -> list[int]:
+        """Exactly `length` (T) ids: start-of-text, the caption, a pad at each position left.
+
+        With V = 1024, T = 6 and ids 64, 300 → [1024, 64, 300, 1028, 1029, 1030].
+
+        ValueError if the caption is blank, or has more than T - 1 ids and `truncate` is False.
+        """
+        if not text.strip():
+            raise ValueError("the caption is empty: write at least one word")
+        ids = self.encode(text, dropout, generator)
+        limit = length - 1  # one place is for start-of-text
+        if len(ids) > limit and not truncate:
+            raise ValueError(f"the caption has {len(ids)} tokens and the limit is {limit}: "
+                             f"shorten it, or use --truncate to keep its first {limit}")
+        ids = [self.start, *ids[:limit]]
+        return ids + [self.pad(position) for position in range(len(ids), length)]
+
+    def frames(self, texts: Iterable[str], length: int, truncate: bool = False,
+               dropout: float = 0.0, generator: torch.Generator | None = None) -> torch.Tensor:
+        """The frames of B captions → (B, T) int64. Errors as in `frame`."""
+        rows = [self.frame(text, length, truncate, dropout, generator) for text in texts]
+        return torch.tensor(rows, dtype=torch.long).reshape(len(rows), length)
+
+    def save(self, path: str | Path) -> None:
+        """Write the merges as JSON, one readable pair a line, such as ["Ġr", "ed"]."""
+        names = ["".join(LETTERS[b] for b in piece) for piece in self.pieces]
+        pairs = [json.dumps([names[a], names[b]], ensure_ascii=False) for a, b in self.merges]
+        head = f'{{"format": "{FORMAT}", "vocab": {self.vocab}, "merges": [\n'
+        part = Path(f"{path}.part")  # renamed when whole: a file is never half-written
+        part.write_text(head + ",\n".join(pairs) + "\n]}\n", encoding="utf-8")
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "BPE":
+        """Read what `save` wrote.
+
+        FileNotFoundError if there is no such file, ValueError if it is truncated or not ours.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no vocabulary {path}: `minidalle train bpe` makes one")
+        try:
+            saved = json.loads(Path(path).read_text(encoding="utf-8"))
+            ids = {LETTERS[b]: i for i, b in enumerate(BYTES)}
+            merges = []
+            for a, b in saved["merges"]:
+                merges.append((ids[a], ids[b]))
+                ids[a + b] = 255 + len(merges)
+            if saved["format"] != FORMAT:
+                raise ValueError("another format")
+            if not saved["vocab"] == len(ids) == 256 + len(merges):
+                raise ValueError("a merge is missing, or there twice")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path} is truncated or no vocabulary file of minidalle: "
+                             "`minidalle train bpe` makes one") from error
+        return cls(merges)
+
+
+def train_by_recounting(texts: Iterable[str], vocab_size: int) -> BPE:
+    """The specification of `BPE.train`: the commonest pair becomes a token, and count again.
+
+    Of equally common pairs the one with the lowest ids is taken, as the `tokenizers` package
+    does. Slow, as it reads all words again for each merge.
+    """
+    words = count_words(texts, vocab_size)
+    merges = []
+    while len(merges) < vocab_size - 256:
+        total = Counter()
+        for word, n in words.items():
+            for pair in zip(word, word[1:]):
+                total[pair] += n
+        best = min(total, key=lambda pair: (-total[pair], pair), default=None)
+        if total[best] < MIN_COUNT:
+            break
+        new = 256 + len(merges)
+        merges.append(best)
+        words = {tuple(merge(word, best, new)): n for word, n in words.items()}
+    return BPE(merges)
+
+
+def count_words(texts: Iterable[str], vocab_size: int) -> dict[tuple[int, ...], int]:
+    """The distinct words of a corpus as byte ids, with how often each occurs.
+
+    ["Hi hi", "hi"] → {(71, 72): 2, (220, 71, 72): 1}, where 220 is the space.
+    """
+    if vocab_size < 256:
+        raise ValueError(f"a vocabulary holds at least 256 tokens, the bytes, not {vocab_size}")
+    if isinstance(texts, str):  # would be read as a corpus of one-letter captions
+        raise ValueError("texts is a list of texts: put the one text into a list")
+    counted = Counter(word for text in texts for word in split(text))
+    return {tuple(byte_ids(word)): n for word, n in counted.items()}
+
+
+def split(text: str) -> list[str]:
+    """Lower-case and cut into words: "Two red stars!" → ["two", " red", " stars", "!"].
+
+    ValueError if the text holds half of a surrogate pair, which UTF-8 cannot write.
+    """
+    text = text.lower()
+    half = regex.search(r"[\ud800-\udfff]", text)
+    if half:
+        code = f"U+{ord(half[0]):04X}"
+        raise ValueError(f"the text holds {code}, half a surrogate pair: remove or repair it")
+    return WORD.findall(text)
+
+
+def byte_ids(word: str) -> list[int]:
+    """The ids of a word's UTF-8 bytes: "é" → the bytes 195, 169 → [127, 102]."""
+    return [BYTE_ID[b] for b in word.encode("utf-8")]
+
+
+def join(ids: Sequence[int], places: Iterable[int], new: int) -> list[int]:
+    """The two ids at each place become one: [1, 1, 1, 2], places 0 and 1, 9 → [9, 1, 2]."""
+    joined, end = [], 0
+    for i in places:
+        if i >= end:  # else its first id has just been joined to the one on its left
+            joined += [*ids[end:i], new]
+            end = i + 2
+    return [*joined, *ids[end:]]
+
+
+def merge(ids: Sequence[int], pair: Pair, new: int) -> list[int]:
+    """Join a pair wherever it occurs: [1, 1, 1, 2], (1, 1), 9 → [9, 1, 2]."""
+    return join(ids, [i for i, p in enumerate(zip(ids, ids[1:])) if p == pair], new)
