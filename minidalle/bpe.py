@@ -150,9 +150,9 @@ class BPE:
             # Python's own generator, seeded from torch's, whose single draws are slow.
             seed = torch.randint(2**62, (), generator=generator, device=generator.device)
             coin = random.Random(seed.item())
-            return [i for word in split(text) for i in self._merge(word, dropout, coin)]
+            return [i for word in split_words(text) for i in self._merge(word, dropout, coin)]
         ids = []
-        for word in split(text):
+        for word in split_words(text):
             if word not in self._cache:
                 if len(self._cache) == 2**16:  # captions may be endless, memory is not
                     self._cache.clear()
@@ -275,11 +275,11 @@ def count_words(texts: Iterable[str], vocab_size: int) -> dict[tuple[int, ...], 
         raise ValueError(f"a vocabulary holds at least 256 tokens, the bytes, not {vocab_size}")
     if isinstance(texts, str):  # would be read as a corpus of one-letter captions
         raise ValueError("texts is a list of texts: put the one text into a list")
-    counted = Counter(word for text in texts for word in split(text))
+    counted = Counter(word for text in texts for word in split_words(text))
     return {tuple(byte_ids(word)): n for word, n in counted.items()}
 
 
-def split(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Lower-case and cut into words: "Two red stars!" → ["two", " red", " stars", "!"].
 
     ValueError if the text holds half of a surrogate pair, which UTF-8 cannot write.

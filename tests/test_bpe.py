@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from minidalle.bpe import BPE, WORD, byte_ids, join, merge, split, train_by_recounting
+from minidalle.bpe import BPE, WORD, byte_ids, join, merge, split_words, train_by_recounting
 
 THINGS = "star ring cross octopus teacup lighthouse violin grapes 🐙 crème-brûlée".split()
 COLOURS = "red orange yellow green blue purple".split()
@@ -84,7 +84,7 @@ def test_ties_go_to_the_lowest_pair():
 def test_examples_of_the_docstrings():
     assert join([1, 1, 1, 2], [0, 1], 9) == merge([1, 1, 1, 2], (1, 1), 9) == [9, 1, 2]
     assert byte_ids("é") == [127, 102] and byte_ids(" hi") == [220, 71, 72]
-    assert split("Two red stars!") == ["two", " red", " stars", "!"]
+    assert split_words("Two red stars!") == ["two", " red", " stars", "!"]
     hey = BPE([(71, 68), (256, 88)])
     assert hey.encode("Hey he") == [257, 220, 256]
     assert hey.decode([257, 220, 256]) == "hey he"
