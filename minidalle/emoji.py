@@ -1,0 +1,231 @@
+"""The emoji pack: five vendors' drawings of the same thousand things, each with a caption.
+
+P pictures of C concepts in 5 styles. The same octopus drawn five ways makes style an attribute
+with a right answer, and "an octopus, in a style it was never seen in" a test that a model
+cannot pass by remembering. `data/build_emoji.py` makes the pack; loading it takes a moment.
+"""
+
+import hashlib
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PACK = Path(__file__).parents[1] / "data" / "emoji_32.npz"
+
+TRAIN, UNSEEN_CONCEPT, UNSEEN_COMBINATION = 0, 1, 2  # the values of `split`
+
+# Style → the word a person would use. The order is that of the numbers in `style`.
+STYLE_WORDS = {
+    "twemoji": "twemoji",
+    "noto": "noto",
+    "noto-v1": "old noto",
+    "fluent-emoji": "fluent",
+    "fluent-emoji-flat": "flat fluent",
+}
+
+# {name} "octopus", {a} "an octopus", {style} "old noto", {a_style} "an old noto"
+TEMPLATES = (
+    "{name}",
+    "{a}",
+    "a drawing of {a}",
+    "{a} in the style of {style}",
+    "{a_style} drawing of {a}",
+    "{style} {name}",
+)
+LONGEST = 14  # words; a caption that would be longer is the bare name, with its background
+
+# Small things that stay themselves at 10×10 pixels, for scenes: word → (slug, plural).
+# All are twemoji's, the boldest of the five; none could be taken for a plain shape.
+OBJECTS = {
+    # animals
+    "butterfly": ("butterfly", "butterflies"),
+    "crab": ("crab", "crabs"),
+    "octopus": ("octopus", "octopuses"),
+    "snail": ("snail", "snails"),
+    "owl": ("owl", "owls"),
+    "ladybug": ("lady-beetle", "ladybugs"),
+    "frog": ("frog", "frogs"),
+    "fox": ("fox", "foxes"),
+    "lion": ("lion", "lions"),
+    "whale": ("spouting-whale", "whales"),
+    "penguin": ("penguin", "penguins"),
+    "chick": ("baby-chick", "chicks"),
+    "squid": ("squid", "squids"),
+    "bee": ("honeybee", "bees"),
+    # plants
+    "cactus": ("cactus", "cactuses"),
+    "tree": ("deciduous-tree", "trees"),
+    "mushroom": ("mushroom", "mushrooms"),
+    "sunflower": ("sunflower", "sunflowers"),
+    "tulip": ("tulip", "tulips"),
+    # food
+    "carrot": ("carrot", "carrots"),
+    "apple": ("red-apple", "apples"),
+    "watermelon": ("watermelon", "watermelons"),
+    "pineapple": ("pineapple", "pineapples"),
+    "cheese": ("cheese-wedge", "cheeses"),
+    "cupcake": ("cupcake", "cupcakes"),
+    "doughnut": ("doughnut", "doughnuts"),
+    "burger": ("hamburger", "burgers"),
+    "pizza": ("pizza", "pizzas"),
+    "eggplant": ("eggplant", "eggplants"),
+    "avocado": ("avocado", "avocados"),
+    # things to do
+    "gift": ("wrapped-gift", "gifts"),
+    "trophy": ("trophy", "trophies"),
+    "pumpkin": ("jack-o-lantern", "pumpkins"),
+    # places and vehicles
+    "car": ("automobile", "cars"),
+    "rocket": ("rocket", "rockets"),
+    "boat": ("sailboat", "boats"),
+    "tractor": ("tractor", "tractors"),
+    "volcano": ("volcano", "volcanoes"),
+    "tent": ("tent", "tents"),
+    "house": ("house", "houses"),
+    # things
+    "crown": ("crown", "crowns"),
+    "bell": ("bell", "bells"),
+    "guitar": ("guitar", "guitars"),
+    "drum": ("drum", "drums"),
+    "backpack": ("backpack", "backpacks"),
+    "key": ("key", "keys"),
+    "dress": ("dress", "dresses"),
+    "robot": ("robot", "robots"),
+}
+
+
+@dataclass(frozen=True)
+class EmojiPack:
+    """Pictures and what is known about each; `concept` indexes the four tuples of length C."""
+
+    pixels: np.ndarray  # (P, size, size, 4) uint8, RGBA, alpha not multiplied in
+    concept: np.ndarray  # (P,) uint16, which thing
+    style: np.ndarray  # (P,) uint8, which vendor, indexes `styles`
+    split: np.ndarray  # (P,) uint8, TRAIN, UNSEEN_CONCEPT or UNSEEN_COMBINATION
+    slugs: tuple[str, ...]  # (C,) "four-leaf-clover"
+    names: tuple[str, ...]  # (C,) "four leaf clover"
+    groups: tuple[str, ...]  # (C,) "animals & nature"
+    keywords: tuple[tuple[str, ...], ...]  # (C,) other words for it
+    styles: tuple[str, ...]  # (5,)
+
+
+def load_pack(path: Path | None = None) -> EmojiPack:
+    """The committed 32-pixel pack, or one that data/build_emoji.py wrote to `path`."""
+    path = Path(path or PACK)
+    if not path.exists():
+        raise FileNotFoundError(f"No emoji pack at {path}: build it with data/build_emoji.py.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            pixels, concept, style, split = (
+                file[key] for key in ("pixels", "concept", "style", "split")
+            )
+            slugs, names, groups, keywords, styles = (
+                tuple(file[key].tolist())
+                for key in ("slugs", "names", "groups", "keywords", "styles")
+            )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError,
+            zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path} is not a whole emoji pack: copy it again or rebuild it "
+            "with data/build_emoji.py."
+        ) from error
+    words = tuple(tuple(line.split(" | ")) for line in keywords)
+    return EmojiPack(pixels, concept, style, split, slugs, names, groups, words, styles)
+
+
+def object_sprite(pack: EmojiPack, name: str, size: int) -> np.ndarray:
+    """One of OBJECTS, cropped, scaled to fit and centred → (size, size, 4) float32 in [0, 1].
+
+    Colours are premultiplied by alpha, so `sprite[..., :3] + (1 - alpha) * background` draws it.
+    """
+    slug, _ = OBJECTS[name]
+    twemoji = pack.styles.index("twemoji")
+    is_it = (pack.concept == pack.slugs.index(slug)) & (pack.style == twemoji)
+    rgba = pack.pixels[np.flatnonzero(is_it)[0]].astype(np.float32) / 255
+    rgba[..., :3] *= rgba[..., 3:]
+
+    ys, xs = np.nonzero(rgba[..., 3] > 0.03)
+    rgba = rgba[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+    scale = size / max(rgba.shape[:2])
+    h, w = (max(1, round(side * scale)) for side in rgba.shape[:2])
+    # BOX is the mean over each new pixel's area; enlarging with it would make steps.
+    kind = Image.Resampling.BOX if scale <= 1 else Image.Resampling.BILINEAR
+    scaled = [np.asarray(Image.fromarray(rgba[..., c]).resize((w, h), kind)) for c in range(4)]
+
+    sprite = np.zeros((size, size, 4), np.float32)
+    top, left = (size - h) // 2, (size - w) // 2
+    sprite[top : top + h, left : left + w] = np.stack(scaled, axis=-1)
+    return sprite.clip(0, 1)
+
+
+def compose(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    """Lay RGBA uint8 (..., 4) over a colour → RGB uint8 (..., 3): αF + (1 - α)B, rounded.
+
+    `background` is one (r, g, b), or an array that broadcasts against (..., 3): for a batch of
+    (B, 32, 32, 4) pictures and B colours, (B, 1, 1, 3).
+    """
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    mixed = alpha * rgba[..., :3] + (1 - alpha) * np.asarray(background, np.float32)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def visible(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    """(...,) False where a picture all but vanishes, as black things on black do.
+
+    True when 3 % of the pixels differ from the background by 48 of 255 in some channel.
+    """
+    ground = np.asarray(background, np.float32)
+    difference = np.abs(compose(rgba, background) - ground).max(axis=-1)
+    return (difference > 48).mean(axis=(-2, -1)) > 0.03
+
+
+def held_out(
+    slugs: tuple[str, ...],
+    concept: np.ndarray,
+    style: np.ndarray,
+    look: np.ndarray,
+    keep: set[str] = frozenset(),
+    concepts: float = 0.05,
+    combinations: int = 400,
+    seed: int = 0,
+) -> np.ndarray:
+    """The split of every picture: (P,) of TRAIN, UNSEEN_CONCEPT, UNSEEN_COMBINATION.
+
+    *Unseen concept*: a share of the concepts, every style of each. *Unseen combination*: concept
+    and style, where at least three other styles of the concept stay in training; the two Fluent
+    styles share their geometry and so leave together. Concepts in `keep` stay whole. Pictures
+    with the same number in `look` (P,) are the same drawing: never one here and one there.
+    Which ones is decided by a hash of seed and slug, so another concept changes no other choice.
+    """
+    order = sorted(range(len(slugs)), key=lambda c: _hash(seed, slugs[c]))
+    order = [c for c in order if slugs[c] not in keep]
+    split = np.full(len(concept), TRAIN, np.uint8)
+
+    def leaks(pictures):
+        return np.isin(np.delete(look, pictures), look[pictures]).any()
+
+    wanted = round(concepts * len(slugs))
+    for c in order:
+        pictures = np.flatnonzero(concept == c)
+        if wanted and len(pictures) >= 4 and not leaks(pictures):
+            split[pictures] = UNSEEN_CONCEPT
+            wanted -= 1
+
+    for c in order:
+        pictures = np.flatnonzero(concept == c)
+        family = (0,), (1,), (2,), (3, 4)
+        gone = pictures[np.isin(style[pictures], family[_hash(seed, slugs[c], "style") % 4])]
+        if (split == UNSEEN_COMBINATION).sum() + len(gone) > combinations:
+            break
+        if split[pictures[0]] == TRAIN and len(pictures) - len(gone) >= 3 and not leaks(gone):
+            split[gone] = UNSEEN_COMBINATION
+    return split
+
+
+def _hash(*key) -> int:
+    """A number that is the same on every machine and in every year, as `hash` is not."""
+    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "big")
