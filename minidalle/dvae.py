@@ -1,0 +1,179 @@
+"""A codebook for pictures: the discrete variational autoencoder (dVAE).
+
+B batch, K codebook, h w grid, N = h·w image tokens.
+
+The encoder looks at a picture and says, for each place of a coarse grid, how well each of K
+codes fits there. The decoder paints a picture from one code per place. In between one has to
+*choose*, and a choice has no gradient; so training chooses softly (Gumbel-softmax) and the
+temperature falls until soft and hard choices are nearly the same.
+
+Ramesh et al. 2021, section 2.1 and appendix A. Where is the codebook? The decoder begins with
+a 1×1 convolution on a one-hot picture of K channels: its K columns *are* the codebook.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minidalle.config import DVAEConfig
+
+EPSILON = 0.1  # pixels are squeezed into [ε, 1 - ε], where the logit is finite
+
+# ---- pixels and their likelihood --------------------------------------------------------
+
+
+def map_pixels(images: Tensor) -> Tensor:
+    """Squeeze pixels from [0, 1] into [0.1, 0.9], so that their logits stay finite (φ)."""
+    return (1 - 2 * EPSILON) * images + EPSILON
+
+
+def unmap_pixels(x: Tensor) -> Tensor:
+    """Undo `map_pixels`; what lies outside is clamped to [0, 1]."""
+    return ((x - EPSILON) / (1 - 2 * EPSILON)).clamp(0, 1)
+
+
+def logit_laplace(x: Tensor, mu: Tensor, ln_b: Tensor) -> Tensor:
+    """Log-density of x in (0, 1) whose logit is Laplace(μ, b) (paper, equation 2).
+
+    A Laplace density on logit x, times |d logit x / dx| = 1 / (x (1 - x)): unlike L1 or L2,
+    all of its mass lies on values that a pixel can have.
+    """
+    distance = (torch.logit(x) - mu).abs() / ln_b.exp()
+    return -distance - math.log(2) - ln_b - torch.log(x * (1 - x))
+
+
+# ---- choosing softly --------------------------------------------------------------------
+
+
+def gumbel_softmax(logits: Tensor, temperature: float, generator=None) -> Tensor:
+    """Soft one-hot samples of the categorical over dim 1; harder as the temperature falls.
+
+    -ln(-ln u) is Gumbel noise, and the argmax of logits plus Gumbel noise is an exact sample
+    of their softmax. Dividing by the temperature and taking a softmax makes that argmax soft.
+    """
+    u = torch.rand(logits.shape, generator=generator, device=logits.device)
+    noise = -torch.log(-torch.log(u.clamp(1e-10, 1 - 1e-7)))
+    return F.softmax((logits + noise) / temperature, dim=1)
+
+
+def kl_from_uniform(logits: Tensor) -> Tensor:
+    """KL(softmax(logits) ‖ uniform) in nats for each place: (B, K, h, w) → (B, h, w).
+
+    It is ln K minus the entropy: 0 when every code is as likely, ln K when one is certain.
+    """
+    log_q = F.log_softmax(logits, dim=1)
+    return (log_q.exp() * log_q).sum(1) + math.log(logits.shape[1])
+
+
+def codebook_use(counts: Tensor) -> tuple[float, int]:
+    """Perplexity of the codes' frequencies (K if all are as frequent), and how many are dead.
+
+    >>> codebook_use(torch.tensor([5, 5, 0, 0]))
+    (2.0, 2)
+    """
+    p = counts.double() / counts.sum()
+    return round(torch.special.entr(p).sum().exp().item(), 6), int((counts == 0).sum())
+
+
+# ---- the network ------------------------------------------------------------------------
+
+
+def conv(n_in: int, n_out: int, kernel: int) -> nn.Conv2d:
+    """A convolution that keeps the size, with the paper's init: N(0, 1/√(n_in·k²)), bias 0."""
+    layer = nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2)
+    nn.init.normal_(layer.weight, std=1 / math.sqrt(n_in * kernel**2))
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ResBlock(nn.Module):
+    """x + gain · path(x); the path is four ReLU-convolutions through a narrow waist."""
+
+    def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...], gain: float, norm: bool):
+        super().__init__()
+        widths = [n_in] + 3 * [n_out // 4] + [n_out]
+        path = [nn.GroupNorm(1, n_in)] if norm else []
+        for i, kernel in enumerate(kernels):
+            path += [nn.ReLU(), conv(widths[i], widths[i + 1], kernel)]
+        self.path = nn.Sequential(*path)
+        self.skip = conv(n_in, n_out, 1) if n_in != n_out else nn.Identity()
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.skip(x) + self.gain * self.path(x)
+
+
+def groups(config: DVAEConfig, n_in: int, widths: list[int], kernels, between) -> list[nn.Module]:
+    """Groups of residual blocks with `between()` (pooling or upsampling) between groups."""
+    gain = 1 if config.norm else 1 / (config.groups * config.blocks) ** 2
+    layers = []
+    for g, n_out in enumerate(widths):
+        layers += [between()] if g else []
+        for _ in range(config.blocks):
+            layers.append(ResBlock(n_in, n_out, kernels, gain, config.norm))
+            n_in = n_out
+    return layers
+
+
+class DVAE(nn.Module):
+    """Pictures ↔ grids of codes. 53.8 M + 43.8 M parameters at the paper's size."""
+
+    def __init__(self, config: DVAEConfig):
+        super().__init__()
+        self.config = config
+        widths = [config.width * 2**g for g in range(config.groups)]
+        self.encoder = nn.Sequential(
+            conv(3, widths[0], 7),
+            *groups(config, widths[0], widths, (3, 3, 3, 1), lambda: nn.MaxPool2d(2)),
+            nn.ReLU(),
+            conv(widths[-1], config.codebook, 1),
+        )
+        self.codebook = conv(config.codebook, config.code_width, 1)
+        self.decoder = nn.Sequential(
+            *groups(
+                config, config.code_width, widths[::-1], (1, 3, 3, 3), lambda: nn.Upsample(scale_factor=2)
+            ),
+            nn.ReLU(),
+            conv(widths[0], 6, 1),  # μ for red, green, blue, then ln b for each
+        )
+
+    def logits(self, images: Tensor) -> Tensor:
+        """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w)."""
+        return self.encoder(map_pixels(images))
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """The best code of each place, (B, h, w) int64, for pictures (B, 3, H, W) in [0, 1]."""
+        size = self.config.image_size
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
+            raise ValueError(
+                f"expected pictures (B, 3, {size}, {size}) in [0, 1], got {tuple(images.shape)}"
+            )
+        return self.logits(images).argmax(1)
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Paint codes (B, h, w): pictures (B, 3, H, W) in [0, 1]."""
+        vectors = F.embedding(codes, self.codebook.weight[:, :, 0, 0].T) + self.codebook.bias
+        mu, _ = self.decoder(vectors.permute(0, 3, 1, 2)).chunk(2, dim=1)
+        return unmap_pixels(torch.sigmoid(mu))
+
+    def forward(self, images, temperature: float, kl_weight: float, generator=None):
+        """-ELBO per colour value of the picture, to be minimised.
+
+        images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β. Returns (loss, parts); the
+        parts are detached: reconstruction and KL in nats, and how often each code was best.
+        """
+        logits = self.logits(images)
+        soft = gumbel_softmax(logits, temperature, generator)
+        mu, ln_b = self.decoder(self.codebook(soft)).chunk(2, dim=1)
+        reconstruction = -logit_laplace(map_pixels(images), mu, ln_b).mean()
+        kl = kl_from_uniform(logits).mean()
+        # The ELBO sums the KL over h·w places and the likelihood over 3·H·W colour values.
+        places_per_value = logits[0, 0].numel() / images[0].numel()
+        loss = reconstruction + kl_weight * places_per_value * kl
+        use = torch.bincount(logits.detach().argmax(1).flatten(), minlength=logits.shape[1])
+        parts = {"reconstruction": reconstruction, "kl": kl, "use": use.float()}
+        return loss, {name: value.detach() for name, value in parts.items()}

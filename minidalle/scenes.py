@@ -1,0 +1,366 @@
+"""The captioned world: caption ↔ scene → picture, with the truth known exactly.
+
+A photograph's caption is never complete, so nobody can say for certain that a picture drawn
+from it is right. Here one can: a `Scene` holds all that may be said, `caption_of` says it,
+`parse` reads it back, and `draw` paints it. Everything the world knows is a row of a table
+below, so a new shape or relation is a new row.
+
+What a caption leaves unsaid has a default: things are large and filled, the background is
+white. Positions wobble by a few pixels, which no caption mentions.
+
+Some combinations never appear in training (`split`), so that a model can be asked for a thing
+it has seen no picture of, though it knows each part.
+
+Drawing runs at several thousand pictures of 32×32 a second on one core: each thing is painted
+once, eight times too large, averaged down to its size (that is the anti-aliasing) and kept.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from random import Random
+from zlib import crc32
+
+import numpy as np
+
+from minidalle.emoji import OBJECTS, load_pack, object_sprite
+
+# ---- the tables -------------------------------------------------------------------------
+
+
+def _star(x, y):
+    """Five points: inside the line from a tip (radius 1) to the notch beside it (0.45)."""
+    turn = 2 * np.pi / 5
+    angle = np.abs((np.arctan2(x, -y) + turn / 2) % turn - turn / 2)
+    across, along = np.hypot(x, y) * np.sin(angle), np.hypot(x, y) * np.cos(angle)
+    notch_across, notch_along = 0.45 * np.sin(turn / 2), 0.45 * np.cos(turn / 2)
+    return (1 - along) * notch_across >= across * (1 - notch_along)
+
+
+# name → is the point (x, y) inside? x runs right and y down, both from -1 to 1.
+SHAPES = {
+    "circle": lambda x, y: x**2 + y**2 <= 1,
+    "square": lambda x, y: np.maximum(abs(x), abs(y)) <= 0.9,
+    "triangle": lambda x, y: (abs(x) <= (y + 1) / 1.9) & (y <= 0.9),
+    "star": _star,
+    "heart": lambda x, y: ((1.2 * x) ** 2 + (0.1 - 1.15 * y) ** 2 - 1) ** 3
+    <= (1.2 * x) ** 2 * (0.1 - 1.15 * y) ** 3,
+    "diamond": lambda x, y: abs(x) / 0.75 + abs(y) <= 1,
+    "cross": lambda x, y: (np.minimum(abs(x), abs(y)) <= 0.34) & (np.maximum(abs(x), abs(y)) <= 1),
+    "moon": lambda x, y: (x**2 + y**2 <= 1) & ((x - 0.55) ** 2 + y**2 >= 0.65),
+}
+COLOURS = {
+    "red": (214, 39, 40),
+    "orange": (255, 140, 0),
+    "yellow": (250, 210, 20),
+    "green": (34, 145, 60),
+    "blue": (35, 90, 215),
+    "purple": (135, 55, 185),
+    "pink": (250, 95, 175),
+    "brown": (120, 70, 35),
+}
+FILLS = ("filled", "outlined", "striped")
+SIZES = {"large": 14, "small": 10}  # pixels a side in a 32×32 picture
+COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
+# phrase → (down, right): where the first thing lies, seen from the second
+RELATIONS = {
+    "above": (-1, 0),
+    "below": (1, 0),
+    "to the left of": (0, -1),
+    "to the right of": (0, 1),
+}
+BACKGROUNDS = {  # pastels, so that every thing shows on every one of them
+    "white": (255, 255, 255),
+    "grey": (185, 185, 185),
+    "yellow": (255, 240, 165),
+    "green": (185, 235, 185),
+    "blue": (180, 215, 252),
+    "pink": (255, 205, 225),
+    "purple": (215, 198, 245),
+}
+NAMES = tuple(SHAPES) + tuple(OBJECTS)
+PLURALS = {s: "crosses" if s == "cross" else s + "s" for s in SHAPES}
+PLURALS |= {name: plural for name, (_, plural) in OBJECTS.items()}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A shape with a colour and a fill, or an emoji, which brings its own."""
+
+    name: str
+    colour: str | None = None
+    fill: str | None = None
+    size: str = "large"
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One thing (counted), or several, each standing in `relation` to the next."""
+
+    things: tuple[Thing, ...]
+    relation: str | None = None
+    background: str = "white"
+
+
+# ---- scene → caption --------------------------------------------------------------------
+
+
+def caption_of(scene: Scene) -> str:
+    """Say everything about a scene that is not the default.
+
+    >>> caption_of(Scene((Thing("star", "green", "striped", count=3),), background="blue"))
+    'three striped green stars on a blue background'
+    """
+    said = f" {scene.relation} ".join(_phrase(thing) for thing in scene.things)
+    return said if scene.background == "white" else f"{said} on a {scene.background} background"
+
+
+def _phrase(thing: Thing) -> str:
+    size = "" if thing.size == "large" else thing.size
+    fill = "" if thing.fill in (None, "filled") else thing.fill
+    noun = thing.name if thing.count == 1 else PLURALS[thing.name]
+    words = " ".join(word for word in (size, fill, thing.colour, noun) if word)
+    if thing.count == 1:
+        return ("an " if words[0] in "aeiou" else "a ") + words
+    return ("two ", "three ", "four ")[thing.count - 2] + words
+
+
+# ---- caption → scene --------------------------------------------------------------------
+
+
+def parse(caption: str) -> Scene:
+    """Read a caption of this world; adjectives may come in any order.
+
+    >>> parse("a large red circle").things[0].colour
+    'red'
+
+    Raises ValueError, in one sentence, for a caption the world does not know.
+    """
+    text = " ".join(caption.lower().rstrip(" .!").split())
+    text = re.sub(r"\b(?:to the )?(left|right) of\b", r"to the \1 of", text)
+    text, background = _split_background(text)
+    pieces = re.split(rf" ({'|'.join(RELATIONS)}) ", text)  # phrase, relation, phrase, …
+    things, relations = tuple(map(_parse_thing, pieces[::2])), set(pieces[1::2])
+    if len(relations) > 1:
+        raise ValueError(f"a scene has one relation, but {caption!r} has several")
+    if len(things) > 3:
+        raise ValueError(f"a scene has at most three things, but {caption!r} has {len(things)}")
+    if len(things) > 1 and any(thing.count > 1 for thing in things):
+        raise ValueError(f"only a thing on its own can be counted, unlike in {caption!r}")
+    return Scene(things, next(iter(relations), None), background)
+
+
+def _split_background(text: str) -> tuple[str, str]:
+    found = re.fullmatch(r"(.*) on an? (\w+) background", text)
+    if not found:
+        return text, "white"
+    if found[2] not in BACKGROUNDS:
+        raise ValueError(f"no background is {found[2]!r}; there are {', '.join(BACKGROUNDS)}")
+    return found[1], found[2]
+
+
+def _parse_thing(phrase: str) -> Thing:
+    first, *adjectives, noun = phrase.split() if len(phrase.split()) > 1 else ("", phrase)
+    if first not in COUNTS:
+        raise ValueError(f"{phrase!r} should begin with one of {', '.join(COUNTS)}")
+    count = COUNTS[first]
+    singular = {noun: noun} if count == 1 else {plural: name for name, plural in PLURALS.items()}
+    name = singular.get(noun)
+    if name not in NAMES:
+        raise ValueError(f"{noun!r} in {phrase!r} is not one of the {len(NAMES)} known things")
+    look = {"colour": None, "fill": "filled", "size": "large"}
+    for word in adjectives:
+        kind = next((k for k, words in _ADJECTIVES.items() if word in words), None)
+        if kind is None:
+            raise ValueError(f"{word!r} in {phrase!r} is no size, fill or colour of this world")
+        look[kind] = word
+    if name in SHAPES and look["colour"] is None:
+        raise ValueError(f"{phrase!r} names a shape and so needs a colour: {', '.join(COLOURS)}")
+    if name in OBJECTS:
+        if look["colour"] or look["fill"] != "filled":
+            raise ValueError(f"{phrase!r}: an emoji brings its own colours and fill")
+        look["fill"] = None
+    return Thing(name, count=count, **look)
+
+
+_ADJECTIVES = {"colour": COLOURS, "fill": FILLS, "size": SIZES}
+
+# ---- scene → picture --------------------------------------------------------------------
+
+
+def draw(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
+    """Paint a scene, each thing off its place by a few pixels that `rng` draws.
+
+    Returns uint8 (image_size, image_size, 3). Raises ValueError where three things are asked
+    of a picture under 64 pixels a side: they would be too small to tell apart.
+    """
+    if len(scene.things) > 2 and image_size < 64:
+        raise ValueError("three things need a picture of at least 64×64 pixels")
+    canvas = np.empty((image_size, image_size, 3), np.float32)
+    canvas[:] = BACKGROUNDS[scene.background]
+    scale = image_size / 32
+    for thing, down, right, wobble_down, wobble_right in _places(scene):
+        side = round(SIZES[thing.size] * scale * (0.75 if len(scene.things) > 2 else 1))
+        top = round(down * image_size - side / 2 + scale * rng.randint(-wobble_down, wobble_down))
+        left = round(right * image_size - side / 2 + scale * rng.randint(-wobble_right, wobble_right))
+        colour, cover = _sprite(thing.name, thing.colour, thing.fill, side)
+        patch = canvas[top : top + side, left : left + side]
+        patch *= 1 - cover
+        patch += colour
+    return (canvas + 0.5).astype(np.uint8)
+
+
+# Where the middles of 1, 2, 3 or 4 equal things lie, as (down, right) in shares of the side.
+_COUNTED = {
+    1: ((0.5, 0.5),),
+    2: ((0.5, 0.25), (0.5, 0.75)),
+    3: ((0.25, 0.5), (0.75, 0.25), (0.75, 0.75)),
+    4: ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)),
+}
+
+
+def _places(scene: Scene) -> Iterator[tuple[Thing, float, float, int, int]]:
+    """Each thing to paint, the place of its middle, and how far it may wobble down and right."""
+    if len(scene.things) == 1:
+        wobble = 3 if scene.things[0].count == 1 else 1
+        for down, right in _COUNTED[scene.things[0].count]:
+            yield scene.things[0], down, right, wobble, wobble
+        return
+    down, right = RELATIONS[scene.relation]
+    n = len(scene.things)
+    for i, thing in enumerate(scene.things):
+        along = (n - 1 - 2 * i) / (2 * n)  # from +½ (the first thing) to -½
+        yield thing, 0.5 + down * along, 0.5 + right * along, 1 + abs(right), 1 + abs(down)
+
+
+@lru_cache(maxsize=None)
+def _sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
+    """A thing's colour, already multiplied by its cover, and its cover: (side, side, 3 and 1)."""
+    if name in OBJECTS:
+        rgba = object_sprite(_pack(), name, side) * np.float32([255, 255, 255, 1])
+        return rgba[..., :3], rgba[..., 3:]
+    fine = 8  # sub-pixels per pixel and side
+    axis = (np.arange(side * fine) + 0.5) / (side * fine / 2) - 1
+    inside = np.broadcast_to(SHAPES[name](axis[None, :], axis[:, None]), (side * fine,) * 2)
+    if fill == "outlined":
+        inside = inside & ~_shrink(inside, round(side * fine / 7))
+    cover = _average(inside[..., None], fine)
+    colour = np.float32(COLOURS[colour])
+    if fill != "striped":
+        return cover * colour, cover
+    # Bands two pixels high at 32×32, in the colour and in a pale tint of it by turns.
+    dark = inside & (np.arange(side * fine)[:, None] // (side * fine // (side // 2)) % 2 == 0)
+    dark = _average(dark[..., None], fine)
+    return dark * colour + (cover - dark) * (0.25 * colour + 0.75 * 255), cover
+
+
+def _average(inside: np.ndarray, fine: int) -> np.ndarray:
+    """Share of each pixel's fine × fine sub-pixels that are inside: (side, side, 1)."""
+    side = len(inside) // fine
+    return inside.reshape(side, fine, side, fine, 1).mean((1, 3), dtype=np.float32)
+
+
+def _shrink(inside: np.ndarray, steps: int) -> np.ndarray:
+    """Take `steps` layers off a region, square and diagonal by turns, which is nearly round."""
+    for step in range(steps):
+        padded = np.pad(inside, 1)
+        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        if step % 2:
+            inside = inside & padded[:-2, :-2] & padded[2:, 2:] & padded[:-2, 2:] & padded[2:, :-2]
+    return inside
+
+
+_pack = lru_cache(load_pack)
+
+# ---- which scenes are for training ------------------------------------------------------
+
+
+def canonical(scene: Scene) -> Scene:
+    """The one of the equal descriptions ("A above B", "B below A") that splits and judges use."""
+    if scene.relation in ("below", "to the right of"):
+        relation = {"below": "above", "to the right of": "to the left of"}[scene.relation]
+        return replace(scene, things=scene.things[::-1], relation=relation)
+    return scene
+
+
+def split(scene: Scene) -> str:
+    """"combination", "unseen" or "train": a pure function of what the scene says.
+
+    combination: it has a colour × shape pair or a pair of things that training never shows.
+    unseen: all its pairs are known, but this very caption is not (a tenth of captions).
+    """
+    names = list(SHAPES)
+    for thing in scene.things:  # one held-out colour for each shape, and one shape for each colour
+        if thing.name in SHAPES:
+            if (list(COLOURS).index(thing.colour) - 3 * names.index(thing.name)) % 8 == 0:
+                return "combination"
+    for first, second in zip(scene.things, scene.things[1:]):
+        if crc32(" and ".join(sorted((first.name, second.name))).encode()) % 12 == 0:
+            return "combination"
+    return "unseen" if crc32(caption_of(canonical(scene)).encode()) % 10 == 0 else "train"
+
+
+def sample_scene(rng: Random, wanted: str = "train", image_size: int = 32) -> Scene:
+    """Draw a random scene of the split `wanted` ("train", "unseen" or "combination")."""
+    while True:
+        scene = _any_scene(rng, 3 if image_size >= 64 else 2)
+        if split(scene) == wanted:
+            return scene
+
+
+def _any_scene(rng: Random, most: int) -> Scene:
+    background = "white" if rng.random() < 0.3 else rng.choice(list(BACKGROUNDS))
+    n = rng.choice((1, 2, 2, 3)[: most + 1])
+    things = []
+    while len(things) < n:
+        thing = _any_thing(rng, background)
+        if thing not in things:
+            things.append(thing)
+    if n == 1:
+        return Scene((replace(things[0], count=rng.choice((1, 1, 2, 3, 4))),), None, background)
+    return Scene(tuple(things), rng.choice(list(RELATIONS)), background)
+
+
+def _any_thing(rng: Random, background: str) -> Thing:
+    size = "small" if rng.random() < 0.3 else "large"
+    if rng.random() < 0.4:
+        return Thing(rng.choice(list(OBJECTS)), size=size)
+    colour = rng.choice([c for c in COLOURS if c != background])
+    fill = rng.choice(("filled", "filled", "filled", "outlined", "striped"))
+    return Thing(rng.choice(list(SHAPES)), colour, fill, size)
+
+
+def variation(scene: Scene, rng: Random) -> Scene:
+    """The scene with one thing about it changed, or its things swapped: a near miss.
+
+    Telling these apart is what a judge of captions has to learn.
+    """
+    kinds = ["background", "thing"] + ["relation", "swap"] * (len(scene.things) > 1)
+    kind = rng.choice(kinds)
+    if kind == "background":
+        return replace(scene, background=rng.choice(list(BACKGROUNDS)))
+    if kind == "relation":
+        return replace(scene, relation=rng.choice(list(RELATIONS)))
+    things = list(scene.things)
+    if kind == "swap":
+        first, second = rng.sample(range(len(things)), 2)
+        things[first], things[second] = things[second], things[first]
+        return replace(scene, things=tuple(things))
+    i = rng.randrange(len(things))
+    things[i] = _nearby(things[i], rng, scene.background, alone=len(things) == 1)
+    return replace(scene, things=tuple(things))
+
+
+def _nearby(thing: Thing, rng: Random, background: str, alone: bool) -> Thing:
+    other = _any_thing(rng, background)
+    fields = ["name", "size"] + ["count"] * alone
+    if thing.name in SHAPES and other.name in SHAPES:
+        fields += ["colour", "colour", "fill"]
+    field = rng.choice(fields)
+    if field == "count":
+        return replace(thing, count=rng.randint(1, 4))
+    if field == "name" and (thing.name in SHAPES) != (other.name in SHAPES):
+        return replace(other, count=thing.count)
+    return replace(thing, **{field: getattr(other, field)})

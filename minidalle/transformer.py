@@ -1,0 +1,157 @@
+"""One stream: a transformer that reads a caption and then writes a picture, code by code.
+
+B batch, T text tokens, N image tokens, S = T + N, V text vocabulary, K codebook, D width,
+H heads, d = D / H.
+
+    input     start  t1  t2 … t(T-1) │ start-of-image  i1  i2 … i(N-1)
+    predicts  t1     t2  t3 …   –    │ i1              i2  i3 … iN
+
+A position of the image part holds the code before it and is told, by a row and a column
+embedding, where the code it has to predict will lie. Captions are framed by `BPE.frame`:
+start-of-text, the caption, then one learned pad for each empty position. The pads are
+ordinary tokens: they are attended to, and predicting them counts in the loss, which is how
+the model learns where captions end. Ramesh et al. 2021, section 2.2 and appendix B.
+
+| parameter                             | init                       | weight decay |
+|---------------------------------------|----------------------------|--------------|
+| embeddings (text, code, row, column)  | N(0, 0.02)                 | no           |
+| linear layers that end a residual path| N(0, 0.02 / √(2 · layers)) | yes          |
+| the other linear layers, the heads    | N(0, 0.02)                 | yes          |
+| biases                                | 0                          | no           |
+| gains of the layer norms              | 1                          | no           |
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minidalle.config import DALLEConfig
+from minidalle.masks import layer_kinds, layer_masks
+
+
+class Block(nn.Module):
+    """Pre-norm attention, then a pre-norm MLP four times as wide."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def split_heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x (B, S, D), each (B, H, S, d)."""
+        B, S, D = x.shape
+        qkv = self.qkv(self.norm_1(x)).view(B, S, 3, self.heads, D // self.heads)
+        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add what attention found, (B, H, S, d), to x (B, S, D), then the MLP."""
+        x = x + self.out(attended.transpose(1, 2).flatten(2))  # (B, S, D)
+        return x + self.down(F.gelu(self.up(self.norm_2(x))))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        q, k, v = self.split_heads(x)
+        return self.finish(x, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention in plain sight: what the fast kernel in `Block.forward` computes.
+
+    q, k, v (B, H, S, d), mask (S, S). Returns the mixed values (B, H, S, d) and the weights
+    (B, H, S, S), which the notebooks draw.
+    """
+    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    weights = scores.masked_fill(~mask, -math.inf).softmax(-1)
+    return weights @ v, weights
+
+
+class DALLE(nn.Module):
+    """12.3 B parameters at the paper's size; the same lines at every size."""
+
+    def __init__(self, config: DALLEConfig):
+        super().__init__()
+        self.config = config
+        D = config.width
+        self.text_embedding = nn.Embedding(config.text_vocab, D)
+        self.text_position = nn.Embedding(config.text_len, D)
+        self.code_embedding = nn.Embedding(config.codebook, D)
+        self.row = nn.Embedding(config.grid, D)
+        self.column = nn.Embedding(config.grid, D)
+        self.start_of_image = nn.Parameter(torch.empty(D))
+        self.blocks = nn.ModuleList(Block(D, config.heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(D)
+        self.text_head = nn.Linear(D, config.text_vocab)
+        self.image_head = nn.Linear(D, config.codebook)
+        self.kinds = layer_kinds(config)
+        for kind, mask in dict(zip(self.kinds, layer_masks(config))).items():
+            self.register_buffer(f"mask_{kind}", mask, persistent=False)
+        self.init_weights()
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """The table at the top of this file."""
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Embedding)):
+                nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+        for block in self.blocks:
+            for last in (block.out, block.down):
+                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * len(self.blocks)))
+        nn.init.normal_(self.start_of_image, std=0.02)
+
+    def mask(self, layer: int) -> Tensor:
+        """The (S, S) mask of a layer."""
+        return getattr(self, f"mask_{self.kinds[layer]}")
+
+    def embed_text(self, text: Tensor) -> Tensor:
+        """Framed captions (B, T) → (B, T, D)."""
+        if text.shape[1] != self.config.text_len:
+            raise ValueError(f"expected {self.config.text_len} text tokens, got {text.shape[1]}")
+        return self.text_embedding(text) + self.text_position.weight
+
+    def embed_image(self, codes: Tensor) -> Tensor:
+        """The first n codes (B, n) → inputs of image positions 0…n, (B, n + 1, D).
+
+        All N codes give N inputs, not N + 1: nothing is left for the last one to predict.
+        """
+        codes = codes[:, : self.config.image_len - 1]
+        start = self.start_of_image.expand(len(codes), 1, -1)
+        inputs = torch.cat([start, self.code_embedding(codes)], dim=1)
+        return inputs + self.places()[: inputs.shape[1]]
+
+    def places(self) -> Tensor:
+        """Row plus column embedding of each image position, (N, D)."""
+        return (self.row.weight[:, None] + self.column.weight[None, :]).flatten(0, 1)
+
+    def hidden(self, text: Tensor, image: Tensor) -> Tensor:
+        """The stream after the last block: text (B, T), image (B, n ≤ N) → (B, T + n', D)."""
+        x = torch.cat([self.embed_text(text), self.embed_image(image)], dim=1)
+        S = x.shape[1]
+        for layer, block in enumerate(self.blocks):
+            x = block(x, self.mask(layer)[:S, :S])
+        return self.norm(x)
+
+    def logits(self, text: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of the next token: of text (B, T - 1, text vocabulary), of codes (B, n', K).
+
+        Two heads, because a position knows which kind of token comes next.
+        """
+        x, T = self.hidden(text, image), self.config.text_len
+        return self.text_head(x[:, : T - 1]), self.image_head(x[:, T:])
+
+    def forward(self, text: Tensor, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropies in nats, text weighted 1/8 and image 7/8 (paper, section 2.2).
+
+        text (B, T) framed captions, image (B, N) codes. Returns (loss, parts).
+        """
+        text_logits, image_logits = self.logits(text, image)
+        text_loss = F.cross_entropy(text_logits.flatten(0, 1), text[:, 1:].flatten())
+        image_loss = F.cross_entropy(image_logits.flatten(0, 1), image.flatten())
+        parts = {"text": text_loss.detach(), "image": image_loss.detach()}
+        return text_loss / 8 + image_loss * 7 / 8, parts
