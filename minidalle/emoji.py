@@ -6,6 +6,7 @@ cannot pass by remembering. `data/build_emoji.py` makes the pack; loading it tak
 """
 
 import hashlib
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -135,6 +136,61 @@ def load_pack(path: Path | None = None) -> EmojiPack:
         ) from error
     words = tuple(tuple(line.split(" | ")) for line in keywords)
     return EmojiPack(pixels, concept, style, split, slugs, names, groups, words, styles)
+
+
+# Things without an article: "a drawing of bread". Plurals are recognised by their s.
+UNCOUNTED = set(
+    """arts away bacon badminton bowling bread broccoli butter camping construction cooking coral
+    custard dango dizzy dna falafel fire flatbread fog foggy fondue food fuji garlic green hockey
+    ice lacrosse liquid locked luggage mate money o'clock oden pong popcorn rail rice rolling sake
+    salt soap spaghetti struck sushi tennis thirty thread unlocked voltage wood yarn zzz""".split()
+)
+NAMED = {"kaaba", "milky way", "statue of liberty"}  # there is one: "the"
+TAIL = re.compile(r" (of|with|without|in|on|behind|showing|and|at|over|blowing|holding|savoring) ")
+
+
+def with_article(name: str) -> str:
+    """The name as it stands in a sentence.
+
+    >>> [with_article(n) for n in ("octopus", "unicorn", "grapes", "bread", "bus", "milky way")]
+    ['an octopus', 'a unicorn', 'grapes', 'bread', 'a bus', 'the milky way']
+    """
+    last = re.split("[ -]", TAIL.split(name)[0])[-1]  # "nest with eggs" → "nest"
+    if name in NAMED:
+        return f"the {name}"
+    if last in UNCOUNTED or re.search("(?<![suio])s$", last):
+        return name
+    vowel = name[0] in "aeiou" or name.startswith(("hour", "x-ray", "8"))
+    return f"an {name}" if vowel and not name.startswith(("uni", "eu", "ewe", "one-")) else f"a {name}"
+
+
+def caption(pack: EmojiPack, i: int, template: int = 0, background: str = "white") -> str:
+    """A caption of picture i by row `template` of TEMPLATES; white backgrounds go unsaid.
+
+    "a drawing of an octopus on an orange background"
+    """
+    name = pack.names[pack.concept[i]]
+    style = STYLE_WORDS[pack.styles[pack.style[i]]]
+    words = {"name": name, "a": with_article(name)}
+    words |= {"style": style, "a_style": with_article(style)}
+    ground = "" if background == "white" else f" on {with_article(background)} background"
+    text = TEMPLATES[template].format(**words) + ground
+    return text if len(text.split()) <= LONGEST else name + ground
+
+
+# A mirror would make these false: sides, hands of clocks, the moon's phases, digits and letters.
+SIDED = re.compile(
+    r"\b(left|right|\w*clock|thirty|\w*watch|calendar|compass|moon|chart|globe|map|1st|2nd|3rd"
+    r"|hundred|8|e-mail|zzz|ok|new|abc|letters?|symbols|musical|keyboard|newspaper|\w*book"
+    r"|banknote|money|coin|card|cards|tickets?|label|receipt|scroll|placard|ruler|dvd|score"
+    r"|videocassette|slot|mahjong|joker|convenience|department|office|hospital|hotel|bank|school"
+    r"|stop|taxi|police|ambulance|engine|timer|slider|pager|radio|elevator|memo|page|die)\b"
+)
+
+
+def mirrorable(pack: EmojiPack) -> np.ndarray:
+    """(P,) bool: may the picture be flipped left to right without its name becoming wrong?"""
+    return np.array([not SIDED.search(name) for name in pack.names])[pack.concept]
 
 
 def object_sprite(pack: EmojiPack, name: str, size: int) -> np.ndarray:
