@@ -1,0 +1,105 @@
+# One command each; the first one makes .venv and installs what it needs, later ones do not.
+#
+#     make draw CAPTION="a red star above a blue circle"
+
+PYTHON = python3
+TORCH_INDEX =
+ARGS =
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --disable-pip-version-check
+TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+
+# A caption is any text: it reaches the command through the environment, and neither make nor
+# the shell reads the quotes, dollars and backticks in it.
+override CAPTION := $(value CAPTION)
+export CAPTION
+
+.PHONY: help draw test lab from-scratch clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make draw CAPTION="a red star above a blue circle"'
+	@echo '                    draw the caption, write a sheet of pictures, print its path'
+	@echo '                    ARGS="--candidates 8 --seed 1" passes options on'
+	@echo 'make lab            open the notebooks in JupyterLab'
+	@echo 'make test           run every test and every notebook'
+	@echo 'make from-scratch   train all four models again, then measure them'
+	@echo 'make clean          remove .venv and caches; runs/ stays'
+	@echo
+	@echo 'The first run installs $(TORCH) and the other packages of pyproject.toml into $(VENV).'
+	@echo '  PYTHON=python3.12   another Python, 3.10 to 3.14'
+	@echo '  TORCH_INDEX=URL     another build of torch: https://download.pytorch.org/whl/cpu'
+	@echo '                      is the small one for Linux without a GPU'
+
+# ---------------------------------------------------------------- what people run
+
+draw: caption $(VENV)/.core
+	@$(BIN)/minidalle draw $(ARGS) -- "$$CAPTION"
+
+.PHONY: caption
+caption:  # before the install, which takes minutes
+	@test -n "$$CAPTION" || { echo 'minidalle: say what to draw:' \
+	  'make draw CAPTION="a red star above a blue circle"' >&2; exit 1; }
+
+# Notebooks by name: the assignments beside them have holes, and are meant to fail.
+test: $(VENV)/.test
+	TQDM_DISABLE=1 $(BIN)/python -m pytest tests
+	@if ls notebooks/*.ipynb >/dev/null 2>&1; then set -x; \
+	  TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	    --nbval-cell-timeout=300 -p no:python notebooks/*.ipynb; \
+	else echo 'minidalle: no notebooks to test'; fi
+
+lab: $(VENV)/.lab
+	$(BIN)/jupyter-lab notebooks
+
+# Minutes of training on two CPU cores.
+DVAE_MINUTES = 6
+CLIP_MINUTES = 4
+DALLE_MINUTES = 9
+SCRATCH = --preset tiny --data both --out runs/scratch
+
+from-scratch: $(VENV)/.core
+	$(BIN)/minidalle train bpe $(SCRATCH)
+	$(BIN)/minidalle train dvae $(SCRATCH) --minutes $(DVAE_MINUTES)
+	$(BIN)/minidalle train clip $(SCRATCH) --minutes $(CLIP_MINUTES)
+	$(BIN)/minidalle train dalle $(SCRATCH) --minutes $(DALLE_MINUTES)
+	$(BIN)/minidalle evaluate --weights runs/scratch
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------- what installs
+#
+# A file in .venv, written last, says that an install is complete; a newer pyproject.toml
+# undoes it.
+
+$(VENV)/.core: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' \
+	  2>/dev/null || { echo 'minidalle: Python 3.10 to 3.14 is needed, and "$(PYTHON) --version"' \
+	  "says: $$($(PYTHON) --version 2>&1); name another one with PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo 'minidalle: $(PYTHON) cannot' \
+	  'make virtual environments; on Debian and Ubuntu: sudo apt install python3-venv' >&2; exit 1; }
+	@echo 'minidalle: installing $(TORCH) and 6 more packages into $(VENV).'
+	@if test -n '$(TORCH_INDEX)'; then echo '  torch from $(TORCH_INDEX)'; \
+	elif test "$$(uname -s)" = Linux; then \
+	  echo '  For Linux the usual torch brings CUDA, several GB. The CPU build is about 250 MB:'; \
+	  echo '  press Ctrl-C and add TORCH_INDEX=https://download.pytorch.org/whl/cpu to take it.'; \
+	else echo '  About 200 MB to download.'; fi
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(PIP) $(TORCH) $(if $(TORCH_INDEX),--index-url '$(TORCH_INDEX)') || { \
+	  echo 'minidalle: $(TORCH) was not installed; if pip found no version: it is made for Linux' \
+	  'with glibc 2.28 and for macOS 14 on Apple silicon, or newer' >&2; exit 1; }
+	@$(PIP) -q -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	@echo 'minidalle: installing what the tests need into $(VENV), about 30 MB.'
+	@$(PIP) -q -e '.[test]'
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.core
+	@echo 'minidalle: installing JupyterLab into $(VENV), about 50 MB.'
+	@$(PIP) -q -e '.[lab]'
+	@touch $@

@@ -1,0 +1,137 @@
+"""The files around the package agree with each other, and make does what the README says."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+CONDA_NAME = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def pins(python: str, *extras: str) -> dict[str, str]:
+    """Name → version of what this Python installs: the core packages and those of the extras."""
+    found = map(Requirement, requires("minidalle"))
+    places = [{"python_version": python, "extra": extra} for extra in ("", *extras)]
+    return {r.name: str(r.specifier).removeprefix("==") for r in found
+            if not r.marker or any(r.marker.evaluate(place) for place in places)}
+
+
+def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run make as from a new terminal, without what the make around these tests passes on."""
+    ours = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "CAPTION")
+    env = {k: v for k, v in os.environ.items() if k not in ours} | variables
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=env, capture_output=True, text=True)
+
+
+@pytest.fixture
+def fake_venv(tmp_path):
+    """An environment that looks installed, whose `minidalle` prints its arguments, one a line."""
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "minidalle"
+    command.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    command.chmod(0o755)
+    (tmp_path / ".core").touch()
+    return f"VENV={tmp_path}"
+
+
+# ------------------------------------------------------------------ dependencies
+
+
+def test_core_packages():
+    core = "matplotlib numpy pillow regex safetensors torch tqdm".split()
+    assert sorted(pins("3.10")) == sorted(pins("3.14")) == core
+
+
+def test_every_version_is_exact():
+    for requirement in map(Requirement, requires("minidalle")):
+        assert re.fullmatch(r"==[\d.]+", str(requirement.specifier)), requirement
+
+
+def test_conda_has_the_same_versions():
+    lines = (ROOT / "environment.yml").read_text().splitlines()
+    conda = dict(line[4:].split("=") for line in lines if line.startswith("  - ") and "=" in line)
+    ours = pins(conda.pop("python"), "lab", "test")
+    assert conda == {CONDA_NAME.get(name, name): version for name, version in ours.items()}
+
+
+# ------------------------------------------------------------------ make
+
+
+@needs_make
+def test_make_names_the_torch_it_installs():
+    assert f"torch=={pins('3.12')['torch']} " in make("help").stdout
+
+
+def test_readme_names_only_targets_that_exist():
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("there is no README.md")
+    code = re.findall(r"```.*?```|`[^`\n]+`", readme.read_text(), re.DOTALL)
+    named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(code)))
+    assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@needs_make
+@pytest.mark.parametrize("caption", [
+    "a red star above a blue circle",
+    "a \"red\" $(shell echo hi) `id`; star",
+    "it's $5, $$5 & $HOME \\ 50% # ★ | > *",
+])
+def test_any_caption_arrives_as_typed(fake_venv, caption):
+    by_argument = make("draw", f"CAPTION={caption}", fake_venv, "ARGS=--keep 2")
+    by_environment = make("draw", fake_venv, "ARGS=--keep 2", CAPTION=caption)
+    for result in (by_argument, by_environment):
+        assert result.stdout.splitlines() == ["draw", "--keep", "2", "--", caption]
+
+
+@needs_make
+def test_no_caption_is_one_sentence(fake_venv):
+    result = make("draw", fake_venv)
+    assert result.returncode != 0 and result.stdout == ""
+    assert "say what to draw" in result.stderr.splitlines()[0]
+
+
+@needs_make
+def test_unusable_python_is_one_sentence(tmp_path):
+    result = make("draw", "CAPTION=a star", f"VENV={tmp_path}", "PYTHON=no-such-python")
+    assert result.returncode != 0 and not list(tmp_path.iterdir())
+    assert "Python 3.10 to 3.14 is needed" in result.stderr.splitlines()[0]
+
+
+# ------------------------------------------------------------------ the package
+
+IMPORT_ALL = """
+import importlib, pkgutil, torch, minidalle
+state = lambda: (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(),
+                 torch.get_rng_state().tolist())
+before = state()
+for module in pkgutil.iter_modules(minidalle.__path__):
+    importlib.import_module("minidalle." + module.name)
+assert state() == before, "an import changed torch's state"
+"""
+
+
+def test_imports_do_nothing_else():
+    result = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+
+
+def test_no_file_names_somebodys_folders():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    private = re.compile(rb"(?<![\w.])/(home|Users|root|work|mnt)/\w[^\s\"']*")
+    for name in listed.stdout.split("\0")[:-1]:
+        path = ROOT / name
+        if path.is_file() and b"\0" not in (content := path.read_bytes()):
+            found = private.search(content)
+            assert not found, f"{name} names {found[0].decode()}"
