@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DVAEConfig:
-    """The picture tokenizer: image_size² pixels ↔ (image_size / 2^(groups-1))² codes."""
+    """The picture tokenizer: pixels ↔ grid² codes."""
 
     image_size: int = 256
     codebook: int = 8192  # K
@@ -21,12 +21,13 @@ class DVAEConfig:
     groups: int = 4  # pooling by 2 stands between groups, so 4 groups shrink 8 times
     blocks: int = 2  # residual blocks per group
     code_width: int = 128  # channels of a code's vector, the decoder's first 1×1 convolution
+    stride: int = 1  # 2 halves the picture at the very first and last convolution
     norm: bool = False  # GroupNorm before each residual block; the paper has none
 
     @property
     def grid(self) -> int:
         """Codes per side of the picture, h = w."""
-        return self.image_size // 2 ** (self.groups - 1)
+        return self.image_size // (self.stride * 2 ** (self.groups - 1))
 
 
 @dataclass(frozen=True)
@@ -96,3 +97,25 @@ class Preset:
     dalle: DALLEConfig
     clip: CLIPConfig
     train: dict[str, TrainConfig]
+
+
+def _tiny() -> Preset:
+    text_len, vocab, codebook, image_size = 32, 1024, 256, 32
+    dvae = DVAEConfig(image_size, codebook, width=32, groups=3, blocks=1, code_width=64, norm=True)
+    dalle = DALLEConfig(vocab, text_len, codebook, dvae.grid, width=192, depth=6, heads=6, kernel=5)
+    clip = CLIPConfig(
+        embed=128, image_size=image_size, patch=8, vision_width=128, vision_depth=4, vision_heads=4,
+        vocab=vocab + 1 + text_len, text_len=text_len, text_width=128, text_depth=3, text_heads=4,
+        end=vocab + 1,
+    )  # fmt: skip
+    return Preset(
+        dvae, dalle, clip,
+        train={
+            "dvae": TrainConfig(4000, 16, lr=4e-3, final_lr=1e-4, ema=0.995, decay=1e-4, betas=(0.9, 0.99)),
+            "clip": TrainConfig(4000, 128, lr=1e-3, decay=0.1, betas=(0.9, 0.98), eps=1e-6),
+            "dalle": TrainConfig(10000, 64, lr=1e-3, decay=0.045, betas=(0.9, 0.96), ema=0.995),
+        },
+    )  # fmt: skip
+
+
+PRESETS = {"tiny": _tiny()}

@@ -80,9 +80,9 @@ def codebook_use(counts: Tensor) -> tuple[float, int]:
 # ---- the network ------------------------------------------------------------------------
 
 
-def conv(n_in: int, n_out: int, kernel: int) -> nn.Conv2d:
-    """A convolution that keeps the size, with the paper's init: N(0, 1/√(n_in·k²)), bias 0."""
-    layer = nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2)
+def conv(n_in: int, n_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution, padded, with the paper's init: N(0, 1/√(n_in·k²)), bias 0."""
+    layer = nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2)
     nn.init.normal_(layer.weight, std=1 / math.sqrt(n_in * kernel**2))
     nn.init.zeros_(layer.bias)
     return layer
@@ -94,7 +94,7 @@ class ResBlock(nn.Module):
     def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...], gain: float, norm: bool):
         super().__init__()
         widths = [n_in] + 3 * [n_out // 4] + [n_out]
-        path = [nn.GroupNorm(1, n_in)] if norm else []
+        path = [nn.GroupNorm(int(__import__("os").environ.get("GN","1")), n_in)] if norm else []
         for i, kernel in enumerate(kernels):
             path += [nn.ReLU(), conv(widths[i], widths[i + 1], kernel)]
         self.path = nn.Sequential(*path)
@@ -125,23 +125,28 @@ class DVAE(nn.Module):
         self.config = config
         widths = [config.width * 2**g for g in range(config.groups)]
         self.encoder = nn.Sequential(
-            conv(3, widths[0], 7),
+            conv(3, widths[0], 7, config.stride),
             *groups(config, widths[0], widths, (3, 3, 3, 1), lambda: nn.MaxPool2d(2)),
             nn.ReLU(),
             conv(widths[-1], config.codebook, 1),
         )
         self.codebook = conv(config.codebook, config.code_width, 1)
+        # Six channels: μ for red, green and blue, then ln b for each.
         self.decoder = nn.Sequential(
             *groups(
                 config, config.code_width, widths[::-1], (1, 3, 3, 3), lambda: nn.Upsample(scale_factor=2)
             ),
             nn.ReLU(),
-            conv(widths[0], 6, 1),  # μ for red, green, blue, then ln b for each
+            conv(widths[0], 6 * config.stride**2, 1),
+            nn.PixelShuffle(config.stride),  # (with stride 1 it does nothing)
         )
 
+        import os
+        self.codebook.weight.data *= float(os.environ.get("CI", 1))
+        self.ls = float(os.environ.get("LS", 1))
     def logits(self, images: Tensor) -> Tensor:
         """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w)."""
-        return self.encoder(map_pixels(images))
+        return self.encoder(map_pixels(images)) * self.ls
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -169,11 +174,15 @@ class DVAE(nn.Module):
         logits = self.logits(images)
         soft = gumbel_softmax(logits, temperature, generator)
         mu, ln_b = self.decoder(self.codebook(soft)).chunk(2, dim=1)
+        ln_b = ln_b.clamp(min=float(__import__("os").environ.get("FL","-99")))
         reconstruction = -logit_laplace(map_pixels(images), mu, ln_b).mean()
         kl = kl_from_uniform(logits).mean()
         # The ELBO sums the KL over h·w places and the likelihood over 3·H·W colour values.
         places_per_value = logits[0, 0].numel() / images[0].numel()
         loss = reconstruction + kl_weight * places_per_value * kl
+        import os
+        q = F.softmax(logits, 1).mean((0, 2, 3)); bal = math.log(len(q)) - torch.special.entr(q).sum()
+        loss = loss + float(os.environ.get("BAL", 0)) * bal
         use = torch.bincount(logits.detach().argmax(1).flatten(), minlength=logits.shape[1])
         parts = {"reconstruction": reconstruction, "kl": kl, "use": use.float()}
         return loss, {name: value.detach() for name, value in parts.items()}

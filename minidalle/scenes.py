@@ -6,7 +6,8 @@ from it is right. Here one can: a `Scene` holds all that may be said, `caption_o
 below, so a new shape or relation is a new row.
 
 What a caption leaves unsaid has a default: things are large and filled, the background is
-white. Positions wobble by a few pixels, which no caption mentions.
+white. Where exactly a thing stands no caption mentions; it stands on squared paper, so that a
+small autoencoder, which sees a picture in patches, meets each thing in few guises.
 
 Some combinations never appear in training (`split`), so that a model can be asked for a thing
 it has seen no picture of, though it knows each part.
@@ -62,6 +63,7 @@ COLOURS = {
 }
 FILLS = ("filled", "outlined", "striped")
 SIZES = {"large": 14, "small": 10}  # pixels a side in a 32×32 picture
+SQUARES = 8  # things stand on squared paper of 8×8 squares, with a small margin
 COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
 # phrase → (down, right): where the first thing lies, seen from the second
 RELATIONS = {
@@ -191,7 +193,7 @@ _ADJECTIVES = {"colour": COLOURS, "fill": FILLS, "size": SIZES}
 
 
 def draw(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
-    """Paint a scene, each thing off its place by a few pixels that `rng` draws.
+    """Paint a scene; `rng` says where in its region each thing stands.
 
     Returns uint8 (image_size, image_size, 3). Raises ValueError where three things are asked
     of a picture under 64 pixels a side: they would be too small to tell apart.
@@ -200,43 +202,46 @@ def draw(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
         raise ValueError("three things need a picture of at least 64×64 pixels")
     canvas = np.empty((image_size, image_size, 3), np.float32)
     canvas[:] = BACKGROUNDS[scene.background]
-    scale = image_size / 32
-    for thing, down, right, wobble_down, wobble_right in _places(scene):
-        side = round(SIZES[thing.size] * scale * (0.75 if len(scene.things) > 2 else 1))
-        top = round(down * image_size - side / 2 + scale * rng.randint(-wobble_down, wobble_down))
-        left = round(right * image_size - side / 2 + scale * rng.randint(-wobble_right, wobble_right))
-        colour, cover = _sprite(thing.name, thing.colour, thing.fill, side)
+    for thing, (top, left, height, width) in _regions(scene):
+        share = 0.75 if len(scene.things) > 2 else 1
+        side = round(SIZES[thing.size] * image_size / 32 * share)
+        top = round(image_size * top + _stand(side, image_size * height, image_size / SQUARES, rng))
+        left = round(image_size * left + _stand(side, image_size * width, image_size / SQUARES, rng))
+        colour, cover = sprite(thing.name, thing.colour, thing.fill, side)
         patch = canvas[top : top + side, left : left + side]
         patch *= 1 - cover
         patch += colour
     return (canvas + 0.5).astype(np.uint8)
 
 
-# Where the middles of 1, 2, 3 or 4 equal things lie, as (down, right) in shares of the side.
+def _stand(side: int, room: float, square: float, rng: Random) -> float:
+    """Where in `room` pixels a thing begins: a whole number of squares, plus half its margin."""
+    box = min(room, -(-side // square) * square)
+    return square * rng.randint(0, int((room - box) // square)) + (box - side) / 2
+
+
+# The regions of 1, 2, 3 or 4 equal things: (top, left, height, width) in shares of the side.
 _COUNTED = {
-    1: ((0.5, 0.5),),
-    2: ((0.5, 0.25), (0.5, 0.75)),
-    3: ((0.25, 0.5), (0.75, 0.25), (0.75, 0.75)),
-    4: ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)),
+    1: [(1 / 8, 1 / 8, 3 / 4, 3 / 4)],
+    2: [(1 / 4, 0, 1 / 2, 1 / 2), (1 / 4, 1 / 2, 1 / 2, 1 / 2)],
+    3: [(0, 1 / 4, 1 / 2, 1 / 2), (1 / 2, 0, 1 / 2, 1 / 2), (1 / 2, 1 / 2, 1 / 2, 1 / 2)],
+    4: [(top, left, 1 / 2, 1 / 2) for top in (0, 1 / 2) for left in (0, 1 / 2)],
 }
 
 
-def _places(scene: Scene) -> Iterator[tuple[Thing, float, float, int, int]]:
-    """Each thing to paint, the place of its middle, and how far it may wobble down and right."""
+def _regions(scene: Scene) -> Iterator[tuple[Thing, tuple[float, float, float, float]]]:
+    """Each thing to paint and the region in which it may stand."""
     if len(scene.things) == 1:
-        wobble = 3 if scene.things[0].count == 1 else 1
-        for down, right in _COUNTED[scene.things[0].count]:
-            yield scene.things[0], down, right, wobble, wobble
+        for region in _COUNTED[scene.things[0].count]:
+            yield scene.things[0], region
         return
-    down, right = RELATIONS[scene.relation]
-    n = len(scene.things)
-    for i, thing in enumerate(scene.things):
-        along = (n - 1 - 2 * i) / (2 * n)  # from +½ (the first thing) to -½
-        yield thing, 0.5 + down * along, 0.5 + right * along, 1 + abs(right), 1 + abs(down)
+    n, (down, right) = len(scene.things), RELATIONS[scene.relation]
+    for i, thing in enumerate(scene.things[:: -1 if down + right > 0 else 1]):
+        yield thing, (i / n, 1 / 4, 1 / n, 1 / 2) if down else (1 / 4, i / n, 1 / 2, 1 / n)
 
 
 @lru_cache(maxsize=None)
-def _sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
+def sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
     """A thing's colour, already multiplied by its cover, and its cover: (side, side, 3 and 1)."""
     if name in OBJECTS:
         rgba = object_sprite(_pack(), name, side) * np.float32([255, 255, 255, 1])
@@ -250,8 +255,8 @@ def _sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple
     colour = np.float32(COLOURS[colour])
     if fill != "striped":
         return cover * colour, cover
-    # Bands two pixels high at 32×32, in the colour and in a pale tint of it by turns.
-    dark = inside & (np.arange(side * fine)[:, None] // (side * fine // (side // 2)) % 2 == 0)
+    # Bands two pixels high at 32×32 (a sixth of the thing), in the colour and in a pale tint of it by turns.
+    dark = inside & (np.arange(side * fine)[:, None] // (round(side / 6) * fine) % 2 == 0)
     dark = _average(dark[..., None], fine)
     return dark * colour + (cover - dark) * (0.25 * colour + 0.75 * 255), cover
 

@@ -1,0 +1,150 @@
+"""What each model is trained on, and with which loss: one short function per model.
+
+Each returns a `Job` for `training.train`. The transformer's recipe never re-encodes a picture
+of a finite set: its codes are computed once. Scenes are endless, so they are drawn and encoded
+ahead, a few batches at a time; the log's `data_share` says how much of a step that costs.
+"""
+
+from functools import lru_cache
+from random import Random
+
+import torch
+from torch import Tensor
+
+from minidalle.bpe import BPE
+from minidalle.clip import CLIP
+from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
+from minidalle.datasets import Pictures, Scenes, mixed_batch, open_data, shares, to_tensor
+from minidalle.dvae import DVAE, codebook_use
+from minidalle.training import Job, half_cosine
+from minidalle.transformer import DALLE
+
+AHEAD = 8  # batches of scenes that are drawn and encoded together
+CAPTION_DROPOUT = 0.1  # share of captions replaced by pads, which is what guidance needs
+import os
+M = float(os.environ.get("M", 10))
+T0 = float(os.environ.get("T0", 1)); T1 = float(os.environ.get("T1", 0.125)); TT = float(os.environ.get("TT", 0.6))
+BPE_DROPOUT = 0.1  # share of merges skipped while training (paper, section 2.2)
+
+
+def seeded(seed: int, step: int) -> tuple[Random, torch.Generator]:
+    """The randomness of a step, for Python and for torch."""
+    rng = Random(f"{seed} {step}")
+    return rng, torch.Generator().manual_seed(rng.getrandbits(62))
+
+
+def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
+    """The captions that the tokenizer is trained on."""
+    rng, captions = Random(f"{seed} bpe"), []
+    for source, n in zip(sources := open_data(data), shares(sources, count)):
+        if isinstance(source, Pictures):
+            captions += [caption for variants in source.captions for caption in variants]
+        else:
+            captions += source.batch(rng, n)[0]
+    return captions
+
+
+def dvae_temperature(t: float) -> float:
+    """τ: soft at first, 1/8 from the middle of training on."""
+    return half_cosine(T0, T1, t / TT)
+
+
+def dvae_kl_weight(t: float, final: float) -> float:
+    """β, from ten times its last value down: at first every code must be tried.
+
+    (The paper, with 8192 codes and millions of steps, raises it from 0 instead.)
+    """
+    return half_cosine(M * final, final, t / 0.3)
+
+
+def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, kl_weight: float) -> Job:
+    """Pictures only, each mirrored half of the time."""
+    torch.manual_seed(seed)
+    sources = open_data(data, config.image_size)
+
+    def batch(step: int) -> tuple[Tensor]:
+        rng, generator = seeded(seed, step)
+        images = to_tensor(mixed_batch(sources, rng, train.batch)[1])
+        mirrored = torch.rand(train.batch, generator=generator) < 0.5
+        return (torch.where(mirrored[:, None, None, None], images.flip(-1), images),)
+
+    def loss(batch, t: float, step: int):
+        _, generator = seeded(seed, step)
+        beta = dvae_kl_weight(t, kl_weight)
+        return model(batch[0], dvae_temperature(t), beta, generator)
+
+    def log(parts):
+        perplexity, dead = codebook_use(parts["use"])
+        nats = {name: float(parts[name]) for name in ("reconstruction", "kl")}
+        return nats | {"perplexity": perplexity, "dead": dead}
+
+    model = DVAE(config).to(memory_format=torch.channels_last)  # a quarter faster on a CPU
+    return Job("dvae", model, batch, loss, log)
+
+
+def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: BPE) -> Job:
+    """Pictures and captions, with near misses in every batch of scenes."""
+    torch.manual_seed(seed)
+    sources = open_data(data, config.image_size, near_misses=3)
+    model = CLIP(config)
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        rng, _ = seeded(seed, step)
+        captions, pictures = mixed_batch(sources, rng, train.batch)
+        return to_tensor(pictures), bpe.frames(captions, config.text_len)
+
+    return Job("clip", model, batch, lambda batch, t, step: model(*batch))
+
+
+def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE) -> Job:
+    """Framed captions and codes."""
+    torch.manual_seed(seed)
+    sources = open_data(data, dvae.config.image_size)
+    model = DALLE(config)
+    coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, shares(sources, train.batch))]
+
+    def batch(step: int) -> tuple[Tensor, Tensor]:
+        rng, generator = seeded(seed, step)
+        parts = [source(step, rng) for source in coded]
+        captions = sum((captions for captions, _ in parts), [])
+        text = bpe.frames(captions, config.text_len, dropout=BPE_DROPOUT, generator=generator)
+        unsaid = torch.rand(len(text), generator=generator) < CAPTION_DROPOUT
+        text[unsaid] = no_caption(bpe, config.text_len)
+        return text, torch.cat([codes for _, codes in parts])
+
+    return Job("dalle", model, batch, lambda batch, t, step: model(*batch))
+
+
+def no_caption(bpe: BPE, text_len: int) -> Tensor:
+    """The frame of a caption that says nothing: start-of-text and pads, (T,)."""
+    return torch.tensor([bpe.start] + [bpe.pad(p) for p in range(1, text_len)])
+
+
+def coded_source(source: Scenes | Pictures, size: int, seed: int, dvae: DVAE):
+    """A function (step, rng) → `size` captions and their codes (size, N)."""
+    if isinstance(source, Pictures):
+        codes = encode(dvae, source.pictures)
+
+        def finite(step: int, rng: Random):
+            captions, chosen = source.choose(rng, size)
+            return captions, codes[chosen]
+
+        return finite
+
+    @lru_cache(maxsize=1)
+    def ahead(block: int):
+        captions, pictures = source.batch(Random(f"{seed} block {block}"), AHEAD * size)
+        return captions, encode(dvae, pictures)
+
+    def endless(step: int, rng: Random):
+        captions, codes = ahead(step // AHEAD)
+        here = slice(step % AHEAD * size, (step % AHEAD + 1) * size)
+        return captions[here], codes[here]
+
+    return endless
+
+
+def encode(dvae: DVAE, pictures, chunk: int = 256) -> Tensor:
+    """The codes (M, N) of uint8 pictures (M, H, W, 3), a chunk at a time."""
+    chunks = [dvae.encode(to_tensor(pictures[i : i + chunk])) for i in range(0, len(pictures), chunk)]
+    return torch.cat(chunks).flatten(1)

@@ -1,0 +1,144 @@
+"""Drawing: one code after another, each chosen from what the model thinks comes next.
+
+B batch, T text tokens, N = h·w image tokens, S = T + N, K codebook.
+
+Position p needs the keys and values of everything before it, and those do not change: they
+are computed once and kept (`Cache`). The caption goes through the model once, however many
+candidates are drawn from it. Without the cache, drawing N codes would push about N²/2 image
+positions through the model, instead of N.
+
+Every candidate has a random stream of its own, made from the seed and its number, so picture
+i of a seed is the same in a batch of one and in a batch of 512.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minidalle.transformer import DALLE
+
+
+class Cache:
+    """The keys and values of every layer for the positions that have gone through."""
+
+    def __init__(self, model: DALLE, text: Tensor):
+        """Send captions (B, T) through the model."""
+        self.model, self.length = model, 0
+        config = model.config
+        size = len(text), config.heads, config.text_len + config.image_len, config.width // config.heads
+        like = model.start_of_image
+        self.keys = [torch.empty(size, dtype=like.dtype, device=like.device) for _ in model.blocks]
+        self.values = [torch.empty_like(keys) for keys in self.keys]
+        self.append(model.embed_text(text))
+
+    def append(self, x: Tensor) -> Tensor:
+        """Send the next n positions, x (B, n, D), through all layers; returns them, (B, n, D)."""
+        begin, end = self.length, self.length + x.shape[1]
+        for layer, block in enumerate(self.model.blocks):
+            q, k, v = block.split_heads(x)
+            self.keys[layer][:, :, begin:end], self.values[layer][:, :, begin:end] = k, v
+            mask = self.model.mask(layer)[begin:end, :end]
+            k, v = self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+        self.length = end
+        return x
+
+    def repeat(self, copies: int) -> "Cache":
+        """Let each row stand for `copies` candidates: B becomes B · copies."""
+        self.keys = [keys.repeat_interleave(copies, 0) for keys in self.keys]
+        self.values = [values.repeat_interleave(copies, 0) for values in self.values]
+        return self
+
+
+def choose(logits: Tensor, u: Tensor, temperature: float = 1.0, top_k: int | None = None,
+           top_p: float | None = None) -> Tensor:
+    """One code per row of logits (B, K), given one uniform number u (B,) for each.
+
+    The codes' probabilities are laid end to end from 0 to 1, and u falls into one of them.
+    top_k keeps the k likeliest codes; top_p the smallest set whose probabilities reach p.
+    Temperature 0 takes the likeliest.
+
+    >>> choose(torch.tensor([[0.0, 0.0]]), torch.tensor([0.7])).item()
+    1
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    p, code = (logits.double() / temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
+    if top_k is not None:
+        p[:, top_k:] = 0
+    if top_p is not None:  # a code stays if those before it do not reach p yet
+        p[p.cumsum(-1) - p >= top_p * p.sum(-1, keepdim=True)] = 0
+    cdf = p.cumsum(-1)
+    place = (cdf <= u[:, None] * cdf[:, -1:]).sum(-1, keepdim=True)
+    return code.gather(-1, place)[:, 0]
+
+
+def uniforms(seed: int, first: int, count: int, n: int) -> Tensor:
+    """The random numbers in [0, 1) of candidates first, first + 1, …: (count, n) float64."""
+    return torch.stack([
+        torch.rand(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + i), dtype=torch.float64)
+        for i in range(first, first + count)
+    ])  # fmt: skip
+
+
+def sample(model: DALLE, text: Tensor, copies: int = 1, seed: int = 0, first: int = 0, **how) -> Tensor:
+    """Draw `copies` pictures for each framed caption of text (B, T): codes (B · copies, N).
+
+    Candidates are numbered from `first` on, over the whole result. `how` is passed on to
+    `complete`: temperature, top_k, top_p, guidance and unsaid, progress.
+    """
+    nothing = torch.zeros(len(text) * copies, model.config.image_len, dtype=torch.long)
+    return complete(model, text, nothing, (0, 0), seed, first, **how)
+
+
+@torch.inference_mode()
+def complete(model: DALLE, text: Tensor, codes: Tensor, box: tuple[int, int] = (0, 0), seed: int = 0,
+             first: int = 0, temperature: float = 1.0, top_k: int | None = None,
+             top_p: float | None = None, guidance: float = 1.0, unsaid: Tensor | None = None,
+             progress=lambda positions: positions) -> Tensor:
+    """Redraw the rectangle of codes from box = (top, left) to the bottom-right corner.
+
+    text (B, T), codes (B · copies, N): the copies of a caption stand together. Everything above
+    and to the left of the box is kept. With guidance g ≠ 1 the caption's influence is
+    exaggerated: logits = those without caption + g · (with − without); `unsaid` (T,) is the
+    frame of the empty caption. Each branch has a cache of its own. `progress` may wrap the
+    iterator over positions. Returns new codes; what was passed in is not changed.
+    """
+    check(model, text, codes, box, temperature, top_k, top_p, guidance, unsaid)
+    config, codes = model.config, codes.clone()
+    copies = len(codes) // len(text)
+    caches = [Cache(model, text).repeat(copies)]
+    if guidance != 1:
+        caches.append(Cache(model, unsaid[None]).repeat(len(codes)))
+    place = torch.arange(config.image_len)
+    redraw = (place // config.grid >= box[0]) & (place % config.grid >= box[1])
+    start = int(redraw.nonzero()[0])
+    u = uniforms(seed, first, len(codes), config.image_len).to(codes.device)
+
+    places, x = model.places(), model.embed_image(codes[:, :start])
+    for p in progress(range(start, config.image_len)):
+        logits = [model.image_head(model.norm(cache.append(x)[:, -1])) for cache in caches]
+        if redraw[p]:
+            mixed = logits[-1] + guidance * (logits[0] - logits[-1]) if guidance != 1 else logits[0]
+            codes[:, p] = choose(mixed, u[:, p], temperature, top_k, top_p)
+        x = (model.code_embedding(codes[:, p]) + places[(p + 1) % len(places)])[:, None]
+    return codes
+
+
+def check(model, text, codes, box, temperature, top_k, top_p, guidance, unsaid) -> None:
+    """One sentence about the first thing that is wrong with what `complete` was given."""
+    config = model.config
+    if codes.ndim != 2 or codes.shape[1] != config.image_len or len(codes) % len(text):
+        raise ValueError(
+            f"expected codes (a multiple of {len(text)}, {config.image_len}), got {tuple(codes.shape)}"
+        )
+    if not all(0 <= side < config.grid for side in box):
+        raise ValueError(f"the box must begin inside the {config.grid}×{config.grid} grid, not at {box}")
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature must be 0 or more, not {temperature}")
+    if top_k is not None and not 1 <= top_k <= config.codebook:
+        raise ValueError(f"top-k must be from 1 to {config.codebook} image codes, not {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top-p must be over 0 and at most 1, not {top_p}")
+    if guidance != 1 and unsaid is None:
+        raise ValueError("guidance needs `unsaid`, the frame of the empty caption")
