@@ -87,11 +87,11 @@ def sample(model: DALLE, text: Tensor, copies: int = 1, seed: int = 0, first: in
     Candidates are numbered from `first` on, over the whole result. `how` is passed on to
     `complete`: temperature, top_k, top_p, guidance and unsaid, progress.
     """
-    nothing = torch.zeros(len(text) * copies, model.config.image_len, dtype=torch.long)
+    nothing = text.new_zeros(len(text) * copies, model.config.image_len, dtype=torch.long)
     return complete(model, text, nothing, (0, 0), seed, first, **how)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # (tensors made in inference mode could not be trained on afterwards)
 def complete(model: DALLE, text: Tensor, codes: Tensor, box: tuple[int, int] = (0, 0), seed: int = 0,
              first: int = 0, temperature: float = 1.0, top_k: int | None = None,
              top_p: float | None = None, guidance: float = 1.0, unsaid: Tensor | None = None,
