@@ -1,0 +1,227 @@
+"""Drawing, against the slow way: no cache, one whole forward pass for every code."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from minidalle.config import DALLEConfig
+from minidalle.sampling import Cache, choose, complete, sample, uniforms
+from minidalle.transformer import DALLE
+
+SMALL = DALLEConfig(
+    vocab=10, text_len=5, codebook=12, grid=4, width=16, depth=3, heads=2, kernel=3
+)
+T, N, K = 5, 16, 12
+UNSAID = torch.tensor([10, 12, 13, 14, 15])
+
+
+def make(attention="sparse"):
+    torch.manual_seed(0)
+    model = DALLE(replace(SMALL, attention=attention))
+    for parameter in model.parameters():  # far from the init: captions must matter
+        nn.init.normal_(parameter, std=0.3)
+    return model.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make()
+
+
+@pytest.fixture
+def text():
+    return torch.tensor([[10, 1, 2, 3, 15], [10, 4, 13, 14, 15]])
+
+
+# ---- the cache --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["row", "column", "convolutional", "causal", "mixed"])
+def test_cached_equals_uncached_at_every_position(kind, text):
+    model = make("dense" if kind == "causal" else "sparse")
+    if kind != "mixed":
+        model.kinds = [kind] * 3
+    codes = torch.randint(K, (4, N))
+    wanted = model.hidden(text.repeat_interleave(2, 0), codes)[:, T:]
+    cache = Cache(model, text).repeat(2)
+    inputs = model.embed_image(codes)
+    for p in range(N):
+        found = model.norm(cache.append(inputs[:, p : p + 1]))[:, 0]
+        assert torch.allclose(found, wanted[:, p], atol=1e-4), f"{kind}, position {p}"
+
+
+def count(model, draw):
+    """How many token positions `draw` sends through the first layer."""
+    sent = []
+    hook = model.blocks[0].qkv.register_forward_hook(
+        lambda module, inputs, output: sent.append(output.shape[0] * output.shape[1])
+    )
+    draw()
+    hook.remove()
+    return sum(sent)
+
+
+@pytest.mark.parametrize("copies", [1, 5])
+def test_every_position_goes_through_once(model, text, copies):
+    """Each caption once, however many candidates; N positions for each candidate."""
+    once = 2 * T + 2 * copies * N
+    assert count(model, lambda: sample(model, text, copies)) == once
+    codes = torch.zeros(2 * copies, N, dtype=torch.long)
+    assert count(model, lambda: complete(model, text, codes, (2, 1))) == once
+    guided = once + T + 2 * copies * N  # the empty caption, and each candidate once more
+    assert count(model, lambda: sample(model, text, copies, guidance=3.0, unsaid=UNSAID)) == guided
+
+
+# ---- guidance ---------------------------------------------------------------------------
+
+
+def greedy_without_cache(model, text, guidance):
+    """The likeliest code at each place, from two whole forward passes per code."""
+    codes, unsaid = torch.zeros(len(text), 0, dtype=torch.long), UNSAID.expand(len(text), -1)
+    for _ in range(N):
+        told, untold = (model.logits(t, codes)[1][:, -1] for t in (text, unsaid))
+        best = (untold + guidance * (told - untold)).argmax(-1)
+        codes = torch.cat([codes, best[:, None]], 1)
+    return codes
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 3.0])
+def test_guidance_equals_two_forward_passes(model, text, guidance):
+    drawn = sample(model, text, temperature=0, guidance=guidance, unsaid=UNSAID)
+    assert drawn.equal(greedy_without_cache(model, text, guidance))
+
+
+def test_guidance_matters_after_the_first_code_and_leaves_its_inputs_alone(model, text):
+    said, unsaid = text.clone(), UNSAID.clone()
+    codes = torch.randint(K, (2, N))
+    given = codes.clone()
+    # The first row of the grid is kept, so every difference lies after the first code.
+    plain = complete(model, text, codes, (1, 0))
+    guided = complete(model, text, codes, (1, 0), guidance=4.0, unsaid=unsaid)
+    changed = (plain != guided).any(0)
+    assert changed[4:].float().mean() > 0.5 and changed[-4:].any()
+    assert text.equal(said) and unsaid.equal(UNSAID) and codes.equal(given)
+
+
+def test_guidance_towards_the_same_caption_changes_nothing(model):
+    empty = UNSAID[None]
+    guided = sample(model, empty, copies=3, guidance=5.0, unsaid=UNSAID)
+    assert guided.equal(sample(model, empty, copies=3))
+
+
+# ---- choosing a code --------------------------------------------------------------------
+
+
+def test_choose_by_hand():
+    logits = torch.tensor([0.2, 0.5, 0.3]).log().expand(4, -1)
+    u = torch.tensor([0.1, 0.49, 0.6, 0.9])  # laid end to end, likeliest first: 1, 2, 0
+    assert choose(logits, u).tolist() == [1, 1, 2, 0]
+    assert choose(logits, u, top_k=1).tolist() == [1, 1, 1, 1]
+    assert choose(logits, u, top_k=2).tolist() == [1, 1, 1, 2]  # 2 begins at 0.5 / 0.8 = 0.625
+    assert choose(logits, u, temperature=0).tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("top_p, kept", [
+    (0.45, {1}), (0.55, {1, 2}), (0.75, {1, 2}), (0.85, {0, 1, 2}), (0.99, {0, 1, 2, 3}), (1, {0, 1, 2, 3}),
+])  # fmt: skip
+def test_top_p_keeps_the_smallest_set_that_reaches_p(top_p, kept):
+    logits = torch.tensor([0.15, 0.5, 0.3, 0.05]).log().expand(1000, -1)
+    u = torch.arange(1000, dtype=torch.float64) / 1000
+    assert set(choose(logits, u, top_p=top_p).tolist()) == kept
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_codes_are_as_frequent_as_softmax_says(temperature):
+    logits, n = torch.randn(8), 20_000
+    u = torch.rand(n, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    counts = choose(logits.expand(n, -1), u, temperature).bincount(minlength=8)
+    expected = n * (logits / temperature).softmax(-1)
+    chi_square = ((counts - expected) ** 2 / expected).sum()
+    assert chi_square < 24.3  # 7 degrees of freedom, p = 0.001
+
+
+def test_top_k_counts_image_codes(model, text):
+    greedy = sample(model, text, temperature=0)
+    assert sample(model, text, top_k=1).equal(greedy)
+    assert sample(model, text, top_k=K).equal(sample(model, text))
+    assert not sample(model, text, top_k=3).equal(sample(model, text))
+
+
+# ---- seeds ------------------------------------------------------------------------------
+
+
+def test_candidate_i_is_the_same_in_any_batch(model, text):
+    caption = text[:1]
+    eight = sample(model, caption, copies=8, seed=3)
+    assert sample(model, caption, copies=1, seed=3).equal(eight[:1])
+    assert sample(model, caption, copies=3, seed=3).equal(eight[:3])
+    assert sample(model, caption, copies=3, seed=3, first=5).equal(eight[5:])
+    assert len(set(map(tuple, eight.tolist()))) == 8
+
+
+def test_seeds_differ_and_repeat(model, text):
+    first, again, other = (sample(model, text, copies=2, seed=seed) for seed in (1, 1, 2))
+    assert first.equal(again)
+    assert (first != other).any(1).all()
+    assert not uniforms(1, 0, 2, N).equal(uniforms(2, 0, 2, N))
+
+
+def test_the_models_own_pictures_can_be_trained_on(text):
+    model = make().requires_grad_(True)
+    loss, _ = model(text, sample(model, text))
+    loss.backward()
+
+
+def test_nothing_is_made_on_another_device_than_the_models(text):
+    """"meta" has shapes and no numbers; mixing it with the CPU is an error, as with a GPU."""
+    meta = make().to("meta")
+    assert sample(meta, text.to("meta"), copies=3, top_k=5).device.type == "meta"
+    assert sample(meta, text.to("meta"), guidance=2.0, unsaid=UNSAID.to("meta")).shape == (2, N)
+
+
+# ---- completion -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("box", [(0, 0), (2, 0), (0, 3), (1, 2), (3, 3)])
+def test_complete_changes_only_what_lies_in_the_box(model, text, box):
+    codes = torch.randint(K, (6, N))
+    drawn = complete(model, text, codes, box, seed=5)
+    changed = (drawn != codes).any(0).view(4, 4)
+    inside = torch.zeros(4, 4, dtype=torch.bool)
+    inside[box[0] :, box[1] :] = True
+    assert not changed[~inside].any()
+    assert changed[inside].float().mean() > 0.7
+
+
+def test_complete_sees_what_is_kept_below_left_of_the_box(model, text):
+    codes = torch.zeros(2, N, dtype=torch.long)
+    other = codes.clone()
+    other[:, 12] = 5  # the bottom left corner comes before the last three codes only
+    drawn, redrawn = (complete(model, text, c, (0, 1), temperature=0) for c in (codes, other))
+    assert drawn[:, :12].equal(redrawn[:, :12])
+    logits = model.logits(text, redrawn)[1]
+    assert redrawn[:, 13:].equal(logits.argmax(-1)[:, 13:])
+
+
+@pytest.mark.parametrize("how, sentence", [
+    ({"box": (4, 0)}, "box must begin inside the 4×4 grid"),
+    ({"box": (0, -1)}, "box must begin inside the 4×4 grid"),
+    ({"temperature": -1}, "temperature must be 0 or more"),
+    ({"temperature": float("nan")}, "temperature must be 0 or more"),
+    ({"top_k": 0}, "top-k must be from 1 to 12 image codes"),
+    ({"top_k": 13}, "top-k must be from 1 to 12 image codes"),
+    ({"top_p": 0}, "top-p must be over 0"),
+    ({"guidance": 2.0}, "guidance needs `unsaid`"),
+])  # fmt: skip
+def test_bad_wishes(model, text, how, sentence):
+    with pytest.raises(ValueError, match=sentence) as error:
+        complete(model, text, torch.zeros(2, N, dtype=torch.long), **how)
+    assert "\n" not in str(error.value)
+
+
+def test_codes_of_the_wrong_shape(model, text):
+    for shape in [(3, N), (2, N - 1)]:
+        with pytest.raises(ValueError, match="expected codes"):
+            complete(model, text, torch.zeros(shape, dtype=torch.long))
