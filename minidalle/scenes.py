@@ -172,12 +172,15 @@ def _parse_thing(phrase: str) -> Thing:
     name = singular.get(noun)
     if name not in NAMES:
         raise ValueError(f"{noun!r} in {phrase!r} is not one of the {len(NAMES)} known things")
-    look = {"colour": None, "fill": "filled", "size": "large"}
+    look = {}
     for word in adjectives:
         kind = next((k for k, words in _ADJECTIVES.items() if word in words), None)
         if kind is None:
             raise ValueError(f"{word!r} in {phrase!r} is no size, fill or colour of this world")
+        if kind in look:
+            raise ValueError(f"{phrase!r} has two words for its {kind}, {look[kind]!r} and {word!r}")
         look[kind] = word
+    look = {"colour": None, "fill": "filled", "size": "large"} | look
     if name in SHAPES and look["colour"] is None:
         raise ValueError(f"{phrase!r} names a shape and so needs a colour: {', '.join(COLOURS)}")
     if name in OBJECTS:
@@ -342,6 +345,12 @@ def variation(scene: Scene, rng: Random) -> Scene:
 
     Telling these apart is what a judge of captions has to learn.
     """
+    while canonical(other := _changed(scene, rng)) == canonical(scene):
+        pass  # the change drawn was none, such as from grey to grey
+    return other
+
+
+def _changed(scene: Scene, rng: Random) -> Scene:
     kinds = ["background", "thing"] + ["relation", "swap"] * (len(scene.things) > 1)
     kind = rng.choice(kinds)
     if kind == "background":
