@@ -1,0 +1,94 @@
+"""The judge: does it read what `scenes.draw` painted, and does it name what is wrong?"""
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+
+from minidalle.judge import differences, read
+from minidalle.scenes import OBJECTS, canonical, draw, parse, sample_scene
+
+
+def fresh(count, with_emoji, image_size=32):
+    """Scenes of every split, with an emoji in them or without, and their pictures."""
+    rng, scenes = Random(f"judge {with_emoji} {image_size}"), []
+    while len(scenes) < count:
+        scene = sample_scene(rng, rng.choice(("train", "unseen", "combination")), image_size)
+        if with_emoji == any(thing.name in OBJECTS for thing in scene.things):
+            scenes.append(scene)
+    return scenes, np.stack([draw(scene, rng, image_size) for scene in scenes])
+
+
+@pytest.mark.parametrize("with_emoji, least", [(False, 0.99), (True, 0.97)])
+def test_reads_fresh_pictures(with_emoji, least):
+    scenes, pictures = fresh(200, with_emoji)
+    right = [not differences(scene, seen) for scene, seen in zip(scenes, read(pictures))]
+    assert np.mean(right) >= least
+
+
+def test_reads_three_things_at_64():
+    rng = Random(1)
+    scenes = [sample_scene(rng, "train", 64) for _ in range(80)]
+    scenes = [scene for scene in scenes if len(scene.things) == 3][:6]
+    pictures = np.stack([draw(scene, rng, 64) for scene in scenes])
+    right = [not differences(scene, seen) for scene, seen in zip(scenes, read(pictures))]
+    assert np.mean(right) >= 0.9
+
+
+def test_reads_through_a_little_noise_and_not_through_much():
+    scenes, pictures = fresh(20, with_emoji=False)
+    noise = np.random.default_rng(0).normal(0, 12, pictures.shape)
+    seen = read((pictures + noise).clip(0, 255).astype(np.uint8))
+    right = [not differences(scene, found) for scene, found in zip(scenes, seen)]
+    assert np.mean(right) >= 0.9
+    only_noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    assert read(only_noise) == [None] * 8
+
+
+def test_an_empty_picture_is_unclear():
+    assert read(np.full((1, 32, 32, 3), 255, np.uint8)) == [None]
+
+
+def test_order_of_a_batch_does_not_matter():
+    _, pictures = fresh(10, with_emoji=True)
+    assert read(pictures[::-1])[::-1] == read(pictures)
+
+
+@pytest.mark.parametrize("wanted, drawn, wrong", [
+    ("a red star", "a red star", []),
+    ("a red star", "a red heart", ["name"]),
+    ("a red star", "an owl", ["name", "colour", "fill"]),
+    ("a red star", "a blue star", ["colour"]),
+    ("a red star", "a striped red star", ["fill"]),
+    ("a red star", "a small red star", ["size"]),
+    ("two red stars", "three red stars", ["count"]),
+    ("a red star", "a red star on a grey background", ["background"]),
+    ("a red star", "a small blue star on a pink background", ["background", "colour", "size"]),
+    ("a red star", "a red star above an owl", ["number of things"]),
+    ("a red star above an owl", "an owl", ["number of things"]),
+    ("a red star above an owl", "an owl below a red star", []),
+    ("a red star above an owl", "a red star below an owl", ["relation"]),
+    ("a red star above an owl", "an owl above a red star", ["relation"]),
+    ("a red star above an owl", "a red star to the left of an owl", ["relation"]),
+    ("a red star above an owl", "a red star above a crab", ["name"]),
+    ("a red star above a blue star", "a blue star above a red star", ["relation"]),
+    ("a red star above a blue star", "a red star above a green star", ["colour"]),
+])  # fmt: skip
+def test_names_what_is_wrong(wanted, drawn, wrong):
+    """Read back from the picture, not only from the scene."""
+    wanted, drawn = parse(wanted), parse(drawn)
+    assert differences(wanted, drawn) == wrong
+    seen = read(draw(drawn, Random(2))[None])[0]
+    assert seen == canonical(drawn)
+    assert differences(wanted, seen) == wrong
+
+
+def test_unclear():
+    assert differences(parse("an owl"), None) == ["unclear"]
+
+
+def test_three_things_in_another_order():
+    wanted = parse("an owl above a crab above a snail")
+    assert differences(wanted, replace(wanted, things=wanted.things[::-1])) == ["relation"]
+    assert differences(wanted, parse("a snail below a crab below an owl")) == []
