@@ -1,0 +1,108 @@
+"""From a caption to ranked pictures: every chapter of this package, called once.
+
+B batch, T text tokens, N = h·w image tokens, M candidates, H W pixels of a picture.
+
+    caption ─ BPE → (T,) ids ─ transformer → (M, N) codes ─ dVAE → (M, 3, H, W) ─ CLIP → best
+
+Ramesh et al. 2021, sections 2 and 2.6. The paper keeps the best of 512 candidates.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minidalle.clip import rerank
+from minidalle.recipes import no_caption
+from minidalle.sampling import sample
+from minidalle.weights import Pretrained
+
+GUIDANCE = 2.0  # how far the caption's influence is exaggerated; 1 is not at all
+CHUNK = 64  # candidates that are drawn together: memory grows with this, not with M
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What was drawn, and what every stage said on the way."""
+
+    caption: str
+    tokens: list[str]  # the caption's pieces, in text
+    codes: Tensor  # (M, N) int64, of all candidates
+    pictures: Tensor  # (M, 3, H, W) in [0, 1], of all candidates
+    order: Tensor  # (keep,) numbers of the candidates kept, best first
+    scores: Tensor  # (keep,) their CLIP scores: the cosine of picture and caption
+    seconds: dict[str, float]  # stage → how long it took
+
+    @property
+    def best(self) -> Tensor:
+        """The pictures kept, best first: (keep, 3, H, W)."""
+        return self.pictures[self.order]
+
+
+def draw(models: Pretrained, caption: str, candidates: int = 32, keep: int = 8, seed: int = 0,
+         temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
+         guidance: float = GUIDANCE, truncate: bool = False,
+         progress=lambda positions: positions) -> Drawing:
+    """Draw `candidates` pictures of the caption and let CLIP order the best `keep`.
+
+    Candidate i of a seed is the same picture whatever `candidates` is. `truncate` accepts a
+    caption that is too long; `progress` may wrap the iterator over image positions, which is
+    run through once for each 64 candidates. ValueError, in one sentence, for bad input.
+    """
+    check(candidates, keep, seed, guidance)
+    check_fit(models)
+    bpe, dvae, dalle, clip = models
+    caption, T, grid = caption.strip(), dalle.config.text_len, dalle.config.grid
+    clock = [time.perf_counter()]
+
+    text = torch.tensor([bpe.frame(caption, T, truncate)])  # (1, T)
+    how = dict(temperature=temperature, top_k=top_k, top_p=top_p, progress=progress)
+    if guidance != 1:
+        how |= dict(guidance=guidance, unsaid=no_caption(bpe, T))
+    firsts = range(0, candidates, CHUNK)
+    codes = torch.cat([
+        sample(dalle, text, min(CHUNK, candidates - first), seed, first, **how) for first in firsts
+    ])  # fmt: skip
+    clock.append(time.perf_counter())
+
+    pictures = torch.cat([dvae.decode(part.view(-1, grid, grid)) for part in codes.split(CHUNK)])
+    clock.append(time.perf_counter())
+
+    question = torch.tensor(bpe.frame(caption, clip.config.text_len, truncate))
+    order, scores = rerank(clip, question, pictures, keep)
+    clock.append(time.perf_counter())
+
+    stages = ("text and sampling", "decode", "rerank")
+    seconds = {name: end - begin for name, begin, end in zip(stages, clock, clock[1:])}
+    return Drawing(caption, bpe.tokens(caption)[: T - 1], codes, pictures, order, scores, seconds)
+
+
+def check(candidates: int, keep: int, seed: int, guidance: float) -> None:
+    """ValueError about the first number that makes no sense; the rest `sampling` checks."""
+    if candidates < 1:
+        raise ValueError(f"the number of candidates must be 1 or more, not {candidates}")
+    if not 1 <= keep <= candidates:
+        raise ValueError(f"of {candidates} candidates between 1 and {candidates} can be kept, "
+                         f"not {keep}: lower --keep or raise --candidates")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"the seed must be from 0 to {2**32 - 1}, not {seed}")
+    if not (math.isfinite(guidance) and guidance >= 0):
+        raise ValueError(f"guidance must be 0 or more, not {guidance}")
+
+
+def check_fit(models: Pretrained) -> None:
+    """ValueError if the four parts were not trained for each other."""
+    bpe, dvae, dalle, clip = [getattr(part, "config", part) for part in models]
+    pairs = [
+        ("vocabularies", "BPE", bpe.vocab, "DALL·E", dalle.vocab),
+        ("vocabularies with pads", "BPE", bpe.pad(clip.text_len), "CLIP", clip.vocab),
+        ("codebooks", "dVAE", dvae.codebook, "DALL·E", dalle.codebook),
+        ("grids", "dVAE", dvae.grid, "DALL·E", dalle.grid),
+        ("picture sizes", "dVAE", dvae.image_size, "CLIP", clip.image_size),
+    ]  # fmt: skip
+    for what, one, a, other, b in pairs:
+        if a != b:
+            raise ValueError(f"these weights do not belong together: the {what} of {one} and "
+                             f"{other} differ ({a} and {b})")

@@ -1,0 +1,514 @@
+"""What people type: the sheet comes out, and bad input ends in one sentence with nothing lost.
+
+All models here have random weights and a few thousand parameters.
+"""
+
+import json
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageFont
+
+from minidalle import config, datasets, pipeline, plots, recipes, training, weights
+from minidalle.__main__ import main, table
+from minidalle.bpe import BPE
+from minidalle.clip import CLIP
+from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, Preset, TrainConfig
+from minidalle.dvae import DVAE
+from minidalle.transformer import DALLE
+
+T = 16
+CAPTION = "a red star"
+FEW = ("--candidates", "3", "--keep", "2")
+
+
+def speck(vocab: int) -> Preset:
+    """A preset that draws 16×16 pictures from 4×4 codes, in milliseconds."""
+    length = TrainConfig(steps=5, batch=4, lr=1e-3, warmup=2)
+    return Preset(
+        DVAEConfig(16, 16, width=8, groups=3, blocks=1, code_width=8, norm=True),
+        DALLEConfig(vocab, T, 16, 4, width=16, depth=3, heads=2, kernel=3),
+        CLIPConfig(8, 16, 8, 16, 1, 2, vocab + 1 + T, T, 16, 1, 2, end=vocab + 1),
+        {"dvae": length, "clip": length, "dalle": length},
+    )
+
+
+@pytest.fixture(autouse=True)
+def speck_preset(monkeypatch):
+    monkeypatch.setitem(config.PRESETS, "speck", speck(300))
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory) -> Path:
+    """A folder with all four parts."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("shipped")
+    bpe = BPE.train(recipes.bpe_captions("scenes", 0, 200), 300)
+    bpe.save(folder / "bpe.json")
+    sizes = speck(bpe.vocab)
+    weights.save(folder / "dvae.safetensors", DVAE(sizes.dvae))
+    weights.save(folder / "dalle.safetensors", DALLE(sizes.dalle))
+    weights.save(folder / "clip.safetensors", CLIP(sizes.clip))
+    return folder
+
+
+@pytest.fixture
+def copy(shipped, tmp_path) -> Path:
+    """The same, to be damaged."""
+    return Path(shutil.copytree(shipped, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> str:
+    """A folder of six pictures with captions."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i, colour in enumerate(("red", "green", "blue", "white", "black", "yellow")):
+        Image.new("RGB", (20, 16), colour).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text(f"a {colour} picture\nsomething {colour}\n")
+    return str(folder)
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command that must fail: one line on stderr, which is returned without its head."""
+    def run(*argv, code=2) -> str:
+        assert main([str(word) for word in argv]) == code
+        out, err = capsys.readouterr()
+        assert err.startswith("minidalle: ") and err.count("\n") == 1 and err.endswith("\n"), err
+        assert "Traceback" not in err and "rank" not in out
+        return err.removeprefix("minidalle: ")
+    return run
+
+
+def draw(folder: Path, out: Path, *more: str, caption: str = CAPTION) -> int:
+    return main(["draw", "--weights", str(folder), "--out", str(out), *FEW, *more, "--", caption])
+
+
+# ---- draw -------------------------------------------------------------------------------
+
+
+def test_draw(shipped, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert draw(shipped, sheet) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("tokens") and "'a'" in printed[0]
+    assert printed[1].split() == ["sheet", str(sheet)]
+    rows = [line.split() for line in printed[3:5]]
+    assert [row[0] for row in rows] == ["1", "2"] and {row[1] for row in rows} < {"0", "1", "2"}
+    assert float(rows[0][2]) >= float(rows[1][2])
+    for stage in ("load", "sampling", "decode", "rerank", "models"):
+        assert stage in printed[-1]
+    with Image.open(sheet) as image:
+        assert image.width == 2 * (4 * 16 + plots.GAP) + plots.GAP
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_the_same_seed_draws_the_same_sheet(shipped, tmp_path):
+    sheets = [tmp_path / f"{i}.png" for i in range(3)]
+    for sheet, seed in zip(sheets, "110"):
+        assert draw(shipped, sheet, "--seed", seed) == 0
+    first, second, other = [sheet.read_bytes() for sheet in sheets]
+    assert first == second != other
+
+
+def test_default_sheet(shipped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["draw", CAPTION, "--weights", str(shipped), *FEW]) == 0
+    assert Path("sheet.png").is_file()
+
+
+def test_every_option(shipped, tmp_path):
+    options = "--temperature 0.5 --top-k 3 --top-p 0.9 --guidance 1".split()
+    assert draw(shipped, tmp_path / "sheet.jpg", *options) == 0
+
+
+UNUSUAL = ["🐙", "\x1b[31m a\tred\x07star", "--help", "é\n漢字", "«»" * 3]
+
+
+@pytest.mark.parametrize("caption", UNUSUAL)
+def test_unusual_captions(shipped, tmp_path, capsys, caption):
+    assert draw(shipped, tmp_path / "sheet.png", "--truncate", caption=caption) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("caption", ["", "  ", "\n\t"])
+def test_empty_caption(shipped, tmp_path, refused, caption):
+    said = refused("draw", "--weights", shipped, "--out", tmp_path / "sheet.png", caption)
+    assert "empty" in said and not list(tmp_path.iterdir())
+
+
+def test_long_caption(shipped, tmp_path, refused):
+    long, count = "q " * 30, 59  # "q", and 29 times a space and a q, no merge for which exists
+    said = refused("draw", "--weights", shipped, "--out", tmp_path / "sheet.png", long)
+    assert f"{count} tokens" in said and f"limit is {T - 1}" in said and "--truncate" in said
+    assert not list(tmp_path.iterdir())
+    assert draw(shipped, tmp_path / "sheet.png", "--truncate", caption=long) == 0
+
+
+@pytest.mark.parametrize("options, words", [
+    ("--keep 4 --candidates 3", "3 candidates"),
+    ("--keep 0", "not 0"),
+    ("--candidates 0", "not 0"),
+    ("--candidates many", "--candidates"),
+    ("--seed -1", "--seed"),
+    ("--seed 99999999999999999999", "--seed"),
+    ("--temperature -1", "temperature"),
+    ("--temperature nan", "temperature"),
+    ("--top-k 0", "top-k"),
+    ("--top-p 1.5", "top-p"),
+    ("--guidance nan", "guidance"),
+    ("--colour blue", "--colour"),
+])  # fmt: skip
+def test_bad_numbers(shipped, tmp_path, refused, options, words):
+    out = tmp_path / "sheet.png"
+    said = refused("draw", CAPTION, "--weights", shipped, "--out", out, *options.split())
+    assert words in said and not out.exists()
+
+
+def test_no_command(refused):
+    assert "required" in refused()
+    assert "paint" in refused("paint", CAPTION)
+
+
+def test_unknown_preset(refused, tmp_path):
+    new = tmp_path / "new"
+    for words in (["draw", CAPTION], ["train", "bpe", "--data", "emoji", "--out", new]):
+        said = refused(*words, "--preset", "huge")
+        assert "'huge'" in said and "tiny" in said
+    assert not list(tmp_path.iterdir())
+
+
+# ---- where the sheet goes ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, words", [
+    ("nowhere/sheet.png", "no folder"), (".", "is a folder"), ("file/sheet.png", "no folder"),
+    ("sheet", "does not end like"), ("sheet.txt", "does not end like"), ("a.h5", "does not end"),
+])  # fmt: skip
+def test_unwritable_sheet(shipped, tmp_path, refused, monkeypatch, name, words):
+    (tmp_path / "file").write_text("kept")
+    monkeypatch.setattr(pipeline, "draw", None)  # it is not even begun
+    assert words in refused("draw", CAPTION, "--weights", shipped, "--out", tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_sheet_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "sheet.png"
+    path.write_bytes(b"old")
+
+    def torn(self, file, *_):
+        Path(file).write_bytes(b"half")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(plots, "picture_format", lambda _: "PNG")
+    monkeypatch.setattr(Image.Image, "save", torn)
+    with pytest.raises(OSError, match="full"):
+        plots.save_image(Image.new("RGB", (8, 8)), path)
+    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+# ---- weights ----------------------------------------------------------------------------
+
+PARTS = ["bpe.json", "dvae.safetensors", "dalle.safetensors", "clip.safetensors"]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_missing_weights(copy, refused, name):
+    (copy / name).unlink()
+    assert name in refused("draw", CAPTION, "--weights", copy, "--out", copy / "sheet.png")
+    assert not (copy / "sheet.png").exists()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_truncated_weights(copy, refused, name):
+    whole = (copy / name).read_bytes()
+    for length in (0, 4, len(whole) // 2, len(whole) - 3):
+        (copy / name).write_bytes(whole[:length])
+        assert name in refused("draw", CAPTION, "--weights", copy, "--out", copy / "sheet.png")
+
+
+class Trap:
+    """What runs when somebody unpickles it."""
+
+    def __init__(self, sprung: Path):
+        self.sprung = sprung
+
+    def __reduce__(self):
+        return Path.touch, (self.sprung,)
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("write", [pickle.dump, torch.save])
+def test_a_weight_file_runs_no_code(copy, tmp_path, refused, name, write):
+    sprung = tmp_path / "sprung"
+    with open(copy / name, "wb") as file:
+        write(Trap(sprung), file)
+    assert name in refused("draw", CAPTION, "--weights", copy, "--out", copy / "sheet.png")
+    assert not sprung.exists()
+    if write is pickle.dump:  # the trap works
+        pickle.loads((copy / name).read_bytes())
+        assert sprung.exists()
+
+
+def test_foreign_weights(copy, refused):
+    from safetensors.torch import save_file
+
+    dvae = copy / "dvae.safetensors"
+    save_file({"weight": torch.zeros(2)}, dvae)
+    assert "minidalle did not write it" in refused("draw", CAPTION, "--weights", copy)
+    shutil.copy(copy / "clip.safetensors", dvae)
+    assert "holds a CLIP" in refused("draw", CAPTION, "--weights", copy)
+
+
+def test_weights_that_do_not_belong_together(copy, refused):
+    BPE([]).save(copy / "bpe.json")
+    said = refused("draw", CAPTION, "--weights", copy, "--out", copy / "sheet.png")
+    assert "do not belong together" in said
+
+
+def test_no_such_weights(tmp_path, refused):
+    assert "no folder" in refused("draw", CAPTION, "--weights", tmp_path / "none")
+    assert "not allowed with" in refused("draw", CAPTION, "--weights", tmp_path, "--preset", "speck")
+
+
+# ---- the pipeline -----------------------------------------------------------------------
+
+
+def test_candidates_do_not_depend_on_the_chunk(shipped, monkeypatch):
+    models = weights.load_pretrained(shipped)
+    whole = pipeline.draw(models, CAPTION, candidates=5, keep=5, seed=3)
+    monkeypatch.setattr(pipeline, "CHUNK", 2)
+    chunked = pipeline.draw(models, f" {CAPTION}\n", candidates=5, keep=3, seed=3)
+    assert torch.equal(whole.codes, chunked.codes)
+    assert torch.equal(whole.order[:3], chunked.order)
+    assert torch.allclose(whole.pictures, chunked.pictures, atol=1e-6)
+    assert torch.equal(whole.best[0], whole.pictures[whole.order[0]])
+    assert chunked.caption == CAPTION and "".join(chunked.tokens) == CAPTION
+    assert whole.scores.tolist() == sorted(whole.scores.tolist(), reverse=True)
+
+
+def test_pictures_of_the_wrong_size_or_mode(shipped, tmp_path):
+    dvae = weights.load_pretrained(shipped).dvae
+    for shape in [(1, 3, 16, 17), (1, 3, 32, 32), (3, 16, 16), (1, 4, 16, 16), (1, 16, 16, 3)]:
+        with pytest.raises(ValueError, match=r"^expected pictures \(B, 3, 16, 16\)[^\n]*$"):
+            dvae.encode(torch.zeros(shape))
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"):  # every mode will do
+        path = tmp_path / f"{mode.replace(';', '')}.{'tif' if mode == 'CMYK' else 'png'}"
+        Image.new(mode, (9, 7)).save(path)
+        assert datasets.open_picture(path, 16).shape == (16, 16, 3)
+    path.write_text("no picture")
+    with pytest.raises(ValueError, match="not a picture"):
+        datasets.open_picture(path, 16)
+
+
+# ---- plots ------------------------------------------------------------------------------
+
+
+def test_sheet():
+    pictures = torch.zeros(3, 3, 8, 8)
+    pictures[1] = 1
+    page = plots.sheet(pictures, columns=2, scale=2)
+    assert page.size == (2 * 20 + 4, 4 + 2 * 20)
+    assert page.getpixel((4, 4)) == (0, 0, 0) and page.getpixel((24, 4)) == (255, 255, 255)
+    assert page.getpixel((4, 24)) == (0, 0, 0)
+    titled = plots.sheet(pictures, "word " * 500, ["0.1", "é", "🐙"], columns=2, scale=2)
+    assert titled.height > page.height and titled.width == page.width
+    with pytest.raises(ValueError, match="expected pictures"):
+        plots.sheet(torch.zeros(8, 8))
+
+
+def test_ascii_text():
+    assert plots.ascii_text("Ein\tcafé\n🐙\x1b") == "Ein cafe ??"
+    letters = "".join(map(chr, range(ord(" "), ord("~") + 1)))
+    assert plots.ascii_text(letters) == letters
+    assert ImageFont.load_default(plots.SMALL).getlength(letters) > 0
+
+
+def test_figures(tmp_path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    log = tmp_path / "dvae.csv"
+    log.write_text("step,loss,kl\n50,2.5,1\n100,1.5,2\n")
+    assert list(plots.curve(log, ["loss", "kl"])[0].lines[0].get_ydata()) == [2.5, 1.5]
+    assert plots.show_codes(torch.arange(6).view(2, 3)).texts[5].get_text() == "5"
+    assert plots.show_masks({"causal": torch.ones(3, 3).tril() > 0})[0].get_ylabel() == "query"
+    plots.show_pictures(torch.rand(3, 3, 8, 8), ["a", "b", "c"], columns=2)
+    plt.close("all")
+
+
+# ---- train ------------------------------------------------------------------------------
+
+
+def train(model: str, data: str, out: Path, *more: str) -> int:
+    return main(["train", model, "--preset", "speck", "--data", data, "--out", str(out), *more])
+
+
+def test_train_all_four_then_draw(photos, tmp_path, capsys):
+    out = tmp_path / "runs" / "photos"
+    assert train("bpe", photos, out) == 0
+    assert "tokens, of 12 captions" in capsys.readouterr().out
+    for model in ("dvae", "clip", "dalle"):
+        assert train(model, photos, out, "--steps", "3", "--seed", "7") == 0
+        assert capsys.readouterr().out.splitlines()[-1] == str(out / f"{model}.safetensors")
+    _, about = weights.read_tensors(out / "dalle.safetensors")
+    assert about["steps"] == 3 and about["seed"] == 7 and "torch" in about["machine"]
+    assert about["command"].startswith("minidalle train dalle --preset speck --data photos")
+    assert str(tmp_path) not in json.dumps(about)
+    assert not list(out.glob("*.part"))
+    assert draw(out, tmp_path / "sheet.png") == 0
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, monkeypatch):
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    assert train("dvae", photos, straight, "--steps", "4") == 0
+    with monkeypatch.context() as patch:
+        one_step = training.take_step
+
+        def interrupted(job, how, state):
+            one_step(job, how, state)
+            if state.step == 2:
+                signal.raise_signal(signal.SIGINT)
+
+        patch.setattr(training, "take_step", interrupted)
+        capsys.readouterr()
+        assert train("dvae", photos, stopped, "--steps", "4") == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "minidalle: stopped; add --resume to go on"
+    assert not (stopped / "dvae.safetensors").exists()
+    assert train("dvae", photos, stopped, "--steps", "5", "--resume") == 2  # another run
+    assert train("dvae", photos, stopped, "--resume") == 0
+    ours, theirs = [weights.read_tensors(f / "dvae.safetensors")[0] for f in (straight, stopped)]
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_minutes_become_steps(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "steps_in", lambda minutes, job, how: round(2 * minutes))
+    assert train("dvae", photos, tmp_path, "--minutes", "1.5") == 0
+    assert weights.read_tensors(tmp_path / "dvae.safetensors")[1]["steps"] == 3
+    # The same words and --resume are the same run, though the machine may be faster by now.
+    assert train("dvae", photos, tmp_path, "--minutes", "9", "--resume") == 0
+
+
+def test_nothing_is_overwritten_unasked(photos, copy, refused, capsys):
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    for model in ("bpe", "dvae", "clip", "dalle"):
+        said = refused("train", model, "--data", photos, "--out", copy, "--preset", "speck")
+        assert "there already" in said and "--overwrite" in said
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+    assert train("bpe", photos, copy, "--resume") == 0  # it is complete
+    assert (copy / "bpe.json").read_bytes() == before["bpe.json"]
+    assert train("bpe", photos, copy, "--overwrite") == 0
+    assert (copy / "bpe.json").read_bytes() != before["bpe.json"]
+
+
+def test_the_models_before(photos, tmp_path, refused, capsys):
+    out = tmp_path / "out"
+    for model in ("clip", "dalle"):
+        said = refused("train", model, "--data", photos, "--out", out, "--preset", "speck")
+        assert "minidalle train bpe" in said
+    assert not out.exists()
+    assert train("bpe", photos, out) == 0
+    capsys.readouterr()
+    said = refused("train", "dalle", "--data", photos, "--out", out, "--preset", "speck")
+    assert "minidalle train dvae" in said
+
+
+@pytest.mark.parametrize("model", ["bpe", "dvae"])
+def test_bad_data(tmp_path, refused, model):
+    out, folder = tmp_path / "out", tmp_path / "folder"
+    folder.mkdir()
+    words = ["train", model, "--preset", "speck", "--out", out, "--data"]
+    assert "no data set" in refused(*words, "photographs")
+    assert "holds no picture" in refused(*words, folder)
+    (folder / "a.png").write_text("not a picture")
+    (folder / "a.txt").write_text("a caption")
+    assert "a.png" in refused(*words, folder)
+    assert not out.exists()
+
+
+def test_bad_training_options(photos, tmp_path, refused):
+    words = ["train", "dvae", "--preset", "speck", "--data", photos, "--out"]
+    assert "--steps" in refused(*words, tmp_path, "--steps", "0")
+    assert "--minutes" in refused(*words, tmp_path, "--minutes", "-1")
+    assert "not allowed with" in refused(*words, tmp_path, "--minutes", "1", "--steps", "2")
+    assert "not allowed with" in refused(*words, tmp_path, "--resume", "--overwrite")
+    assert "no " in refused(*words, tmp_path, "--resume")
+    words[1] = "bpe"
+    assert "leave out" in refused(*words, tmp_path, "--steps", "2")
+    words[1] = "dvae"
+    file = tmp_path / "file"
+    file.write_text("kept")
+    assert str(file) in refused(*words, file, "--steps", "2") and file.read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_foreign_checkpoint(photos, copy, refused):
+    words = ["train", "dvae", "--preset", "speck", "--data", photos, "--out", copy, "--resume"]
+    checkpoint = copy / "dvae.checkpoint.safetensors"
+    shutil.copy(copy / "dvae.safetensors", checkpoint)
+    assert "no checkpoint" in refused(*words)
+    checkpoint.write_bytes(b"nothing")
+    assert "not a whole weight file" in refused(*words)
+
+
+def test_a_loss_that_is_not_finite(photos, tmp_path, capsys, monkeypatch):
+    def diverge(*_):
+        raise FloatingPointError("dvae: the loss of step 1 is not finite")
+
+    monkeypatch.setattr(training, "take_step", diverge)
+    assert train("dvae", photos, tmp_path) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("minidalle: dvae: the loss of step 1")
+
+
+# ---- evaluate, and how it ends ----------------------------------------------------------
+
+
+@pytest.fixture
+def fake_measures(monkeypatch):
+    module = types.ModuleType("minidalle.evaluate")
+    module.PARTS = ("unseen", "combination")
+    module.evaluate = lambda models, parts, captions, candidates, seed: {
+        part: {"exact": 0.5, "captions": captions, "seed": seed} for part in parts
+    }
+    monkeypatch.setitem(sys.modules, "minidalle.evaluate", module)
+
+
+def test_evaluate(shipped, fake_measures, capsys, refused):
+    words = ["evaluate", "--weights", str(shipped), "--captions", "7"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "unseen\n" in printed and "combination\n" in printed and "torch" in printed
+    assert main([*words, "--split", "unseen", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["unseen"] == {"exact": 0.5, "captions": 7, "seed": 0} and "date" in printed
+    assert "unseen, combination" in refused(*words, "--split", "seen")
+
+
+def test_table():
+    assert table({"unseen": {"exact": 0.75, "n": 500}}) == (
+        "unseen\n  exact        0.75\n  n             500"
+    )
+
+
+def test_help_does_not_import_torch():
+    code = "import sys, minidalle.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
+    code += "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_nobody_listens(tmp_path):
+    (tmp_path / "bpe.json").touch()
+    command = [sys.executable, "-m", "minidalle", "train", "bpe", "--data", "emoji", "--resume"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)  # fmt: skip
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 1
