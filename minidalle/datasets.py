@@ -86,13 +86,21 @@ def folder_pictures(folder: Path, image_size: int) -> Pictures:
         text = path.with_suffix(".txt")
         if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or not text.is_file():
             continue
-        lines = tuple(line.strip() for line in text.read_text("utf-8").splitlines() if line.strip())
-        if lines:
+        if lines := read_captions(text):
             captions.append(lines)
             pictures.append(open_picture(path, image_size))
     if not captions:
         raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it")
     return Pictures(captions, np.stack(pictures))
+
+
+def read_captions(path: Path) -> tuple[str, ...]:
+    """The lines of a text file, without the empty ones."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error})") from None
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def open_picture(path: Path, image_size: int) -> np.ndarray:

@@ -41,8 +41,11 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(tensors, part, metadata={"minidalle": json.dumps(about)})
-    os.replace(part, path)
+    try:
+        save_file(tensors, part, metadata={"minidalle": json.dumps(about)})
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -52,6 +55,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["minidalle"])
+            if not isinstance(about, dict):
+                raise KeyError("minidalle")
             return {name: file.get_tensor(name) for name in file.keys()}, about
     except KeyError:
         raise ValueError(f"{path} holds tensors, but minidalle did not write it") from None
@@ -80,15 +85,16 @@ def load(path: Path, kind: str | None = None) -> nn.Module:
     FileNotFoundError with one sentence for a missing, cut-off or foreign file.
     """
     tensors, about = read_tensors(path)
-    if about.get("model") not in MODELS or kind not in (None, about["model"]):
-        raise ValueError(f"{path} holds a {about.get('model')}, not a {kind or 'known model'}")
-    make, config = MODELS[about["model"]]
+    name = about.get("model") if isinstance(about, dict) else None
+    if name not in MODELS or kind not in (None, name):
+        raise ValueError(f"{path} holds a {name}, not a {kind or 'known model'}")
+    make, config = MODELS[name]
     try:
         model = make(config(**about["config"]))
         model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except (TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} does not fit this version of {about['model']} ({reason})") from None
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} does not fit this version of {name} ({reason})") from None
     return model.eval().requires_grad_(False)
 
 
@@ -96,7 +102,7 @@ def load_pretrained(source: str | Path = "tiny") -> Pretrained:
     """The four parts from a folder, or the ones shipped under data/ by preset name."""
     folder = DATA / source if (DATA / source).is_dir() else Path(source)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no weights are shipped for, and no folder is called, {source}")
+        raise FileNotFoundError(f"there is no folder of weights called {source}, nor data/{source}")
     return Pretrained(
         BPE.load(folder / "bpe.json"),
         load(folder / "dvae.safetensors", "DVAE"),
