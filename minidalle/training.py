@@ -125,7 +125,9 @@ def take_step(job: Job, config: TrainConfig, state: State) -> None:
         raise FloatingPointError(f"{job.name}: the loss of step {state.step + 1} is not finite")
     state.optimizer.zero_grad()
     loss.backward()
-    nn.utils.clip_grad_norm_(job.model.parameters(), config.clip)
+    norm = nn.utils.clip_grad_norm_(job.model.parameters(), config.clip)
+    if not math.isfinite(norm.item()):
+        raise FloatingPointError(f"{job.name}: the gradient of step {state.step + 1} is not finite")
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(config, state.step)
     state.optimizer.step()
@@ -154,6 +156,7 @@ def train(job: Job, config: TrainConfig, out: Path, resume: bool = False, save_e
             raise ValueError(f"{checkpoint} belongs to a run with other settings: {header['config']}")
         state.restore(tensors, header["step"])
         spent = header["seconds"]
+    out.mkdir(parents=True, exist_ok=True)
     cut_table(table, state.step)
     begin = saved = time.monotonic()
 
