@@ -135,8 +135,10 @@ def take_step(job: Job, config: TrainConfig, state: State) -> None:
     state.step += 1
     end = time.perf_counter()
     sums = {"loss": loss.detach(), **parts, "steps": 1, "seconds": end - begin, "data": ready - begin}
-    for name, value in sums.items():
-        state.sums[name] = state.sums.get(name, 0) + torch.as_tensor(value, dtype=torch.float64)
+    state.sums = {  # a new dict, because after a resume the old one is in another order
+        name: state.sums.get(name, 0) + torch.as_tensor(value, dtype=torch.float64)
+        for name, value in sums.items()
+    }
 
 
 def train(job: Job, config: TrainConfig, out: Path, resume: bool = False, save_every: float = 60,
