@@ -1,0 +1,278 @@
+"""The loop: stopping and going on changes no bit, nothing bad is saved, and it learns."""
+
+import csv
+import os
+import signal
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from minidalle import scenes, training, weights
+from minidalle.config import DALLEConfig, DVAEConfig, TrainConfig
+from minidalle.dvae import DVAE, codebook_use
+from minidalle.sampling import sample
+from minidalle.training import Job, cut_table, half_cosine, learning_rate, make_optimizer, steps_in, train
+from minidalle.transformer import DALLE
+
+CONFIG = TrainConfig(steps=6, batch=4, lr=1e-2, final_lr=1e-3, warmup=2, decay=0.1)
+TIMES = ("data_share", "examples_per_second")  # what a stop may change in the log
+
+
+def dvae_job(before_step=lambda step: None):
+    """A tiny dVAE on noise, in the memory layout that recipes use."""
+    torch.manual_seed(0)
+    config = DVAEConfig(8, 10, 8, groups=2, blocks=1, code_width=6, norm=True)
+    model = DVAE(config).to(memory_format=torch.channels_last)
+
+    def batch(step):
+        before_step(step)
+        return (torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(step)),)
+
+    def loss(model, batch, t, step):
+        return model(*batch, half_cosine(1, 0.1, t), 1.0, torch.Generator().manual_seed(step))
+
+    def log(parts):
+        return {"kl": float(parts["kl"]), "perplexity": codebook_use(parts["use"])[0]}
+
+    return Job("dvae", model, batch, loss, log)
+
+
+def dalle_job(before_step=lambda step: None):
+    torch.manual_seed(0)
+    model = DALLE(DALLEConfig(10, 5, 7, 3, width=16, depth=3, heads=2, kernel=3))
+
+    def batch(step):
+        before_step(step)
+        generator = torch.Generator().manual_seed(step)
+        return tuple(torch.randint(7, size, generator=generator) for size in ((4, 5), (4, 9)))
+
+    return Job("dalle", model, batch, lambda model, batch, t, step: model(*batch))
+
+
+JOBS = {"dvae": dvae_job, "dalle": dalle_job}
+
+
+def press_ctrl_c_at(step):
+    return lambda now: os.kill(os.getpid(), signal.SIGINT) if now == step else None
+
+
+def results(folder, name):
+    """The final weights, and the log without its times."""
+    tensors, _ = weights.read_tensors(folder / f"{name}.safetensors")
+    with open(folder / f"{name}.csv") as file:
+        rows = [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+    return tensors, rows
+
+
+def assert_same_run(a, b, name):
+    (tensors, rows), (others, other_rows) = results(a, name), results(b, name)
+    assert rows == other_rows
+    assert tensors.keys() == others.keys()
+    assert [n for n in tensors if not tensors[n].equal(others[n])] == []
+
+
+@pytest.fixture(params=JOBS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def whole(tmp_path, name):
+    """An uninterrupted run."""
+    train(JOBS[name](), CONFIG, tmp_path / "whole", log_every=4)
+    return tmp_path / "whole"
+
+
+# ---- stopping and going on --------------------------------------------------------------
+
+
+def test_stopped_by_ctrl_c_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, name, whole):
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):  # in the middle of a row of the log
+        train(JOBS[name](press_ctrl_c_at(2)), CONFIG, out, log_every=4)
+    _, header = weights.read_tensors(out / f"{name}.checkpoint.safetensors")
+    assert header["step"] == 3, "the step under way is finished"
+    assert not (out / f"{name}.safetensors").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(JOBS[name](), CONFIG, out, resume=True, log_every=4)
+    assert_same_run(whole, out, name)
+    assert [row["step"] for row in results(out, name)[1]] == ["4", "6"]
+
+
+def test_stopped_at_the_last_step(tmp_path, name, whole):
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        train(JOBS[name](press_ctrl_c_at(5)), CONFIG, out, log_every=4)
+    train(JOBS[name](), CONFIG, out, resume=True, log_every=4)
+    assert_same_run(whole, out, name)
+
+
+def test_killed_between_checkpoints_logs_no_step_twice(tmp_path, name, whole, monkeypatch):
+    """Power fails at step 6, after the row of step 4; the last checkpoint is of step 2."""
+    def dies(step):
+        monkeypatch.setattr(training.weights, "write_tensors", write if step < 2 else lambda *a: None)
+        if step == 5:
+            raise MemoryError
+
+    write, out = weights.write_tensors, tmp_path / "killed"
+    with pytest.raises(MemoryError):
+        train(JOBS[name](dies), CONFIG, out, save_every=-1, log_every=4)
+    monkeypatch.undo()
+    assert weights.read_tensors(out / f"{name}.checkpoint.safetensors")[1]["step"] == 2
+    train(JOBS[name](), CONFIG, out, resume=True, log_every=4)
+    assert_same_run(whole, out, name)
+
+
+def test_cut_table_drops_later_rows(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text("step,loss\n4,1.5\n8,1.25\n12,1\n")
+    cut_table(table, 9)
+    assert table.read_text() == "step,loss\n4,1.5\n8,1.25\n"
+    cut_table(table, 0)
+    assert not table.exists()
+
+
+def test_resume_refuses_another_run(tmp_path, name, whole):
+    with pytest.raises(ValueError, match="other settings"):
+        train(JOBS[name](), replace(CONFIG, lr=1e-3), whole, resume=True)
+    with pytest.raises(FileNotFoundError, match="there is no weight file"):
+        train(JOBS[name](), CONFIG, tmp_path / "nothing", resume=True)
+
+
+# ---- what is not finite -----------------------------------------------------------------
+
+
+def assert_stops_and_keeps_the_checkpoint(tmp_path, name, loss_of):
+    """Three good steps and a checkpoint; then `loss_of(loss, model)` must stop the run."""
+    with pytest.raises(KeyboardInterrupt):
+        train(JOBS[name](press_ctrl_c_at(2)), CONFIG, tmp_path)
+    checkpoint = tmp_path / f"{name}.checkpoint.safetensors"
+    before, job = checkpoint.read_bytes(), JOBS[name]()
+
+    def loss(model, batch, t, step):
+        value, parts = job.loss(model, batch, t, step)
+        return loss_of(value, model), parts
+
+    with pytest.raises(FloatingPointError, match=f"{name}.*step 4.*not finite"):
+        train(replace(job, loss=loss), CONFIG, tmp_path, resume=True, save_every=-1)
+    assert checkpoint.read_bytes() == before
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == [".safetensors"]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, name, bad):
+    assert_stops_and_keeps_the_checkpoint(tmp_path, name, lambda loss, model: loss * bad)
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, name):
+    """√0 is 0, but its slope is infinite."""
+    def loss_of(loss, model):
+        weight = next(model.parameters())
+        return loss + (weight - weight.detach()).square().sum().sqrt()
+
+    assert_stops_and_keeps_the_checkpoint(tmp_path, name, loss_of)
+
+
+# ---- schedules, optimiser, average ------------------------------------------------------
+
+
+def test_learning_rate_by_hand():
+    config = TrainConfig(steps=12, batch=1, lr=1.0, final_lr=0.2, warmup=4)
+    rates = [learning_rate(config, step) for step in range(13)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert rates[8] == pytest.approx(0.6)  # half-way from 4 to 12
+    assert rates[6] == pytest.approx(0.2 + 0.8 * (1 + 0.5**0.5) / 2)
+    assert rates[12] == pytest.approx(0.2)
+    assert learning_rate(replace(config, warmup=0), 0) == 1.0
+    assert learning_rate(replace(config, warmup=50), 11) == pytest.approx(12 / 50)
+
+
+def test_only_matrices_and_kernels_decay():
+    class Everything(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.conv = nn.Linear(2, 3), nn.Conv2d(2, 3, 3)
+            self.embedding, self.norm = nn.Embedding(4, 2), nn.LayerNorm(2)
+            self.start = nn.Parameter(torch.zeros(1, 2))
+
+    model = Everything()
+    decay, keep = make_optimizer(model, CONFIG).param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert {names[id(p)] for p in decay["params"]} == {"linear.weight", "conv.weight"}
+    assert {names[id(p)] for p in keep["params"]} == set(names.values()) - {"linear.weight", "conv.weight"}
+    assert (decay["weight_decay"], keep["weight_decay"]) == (0.1, 0)
+
+
+def test_one_step_equals_adamw_by_hand():
+    """The first step of Adam is lr · sign(gradient); decay shrinks first by lr · decay."""
+    model = nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0, -2.0]]))
+        model.bias.fill_(0.5)
+    job = Job("line", model, lambda step: (torch.tensor([[3.0, -4.0]]),),
+              lambda model, batch, t, step: (model(*batch).sum(), {}))
+    config = TrainConfig(steps=10, batch=1, lr=0.1, warmup=0, decay=0.1, ema=0.99)
+    state = training.State(job, config)
+    training.take_step(job, config, state)
+    assert model.weight[0].tolist() == pytest.approx([0.99 - 0.1, -1.98 + 0.1])
+    assert model.bias.item() == pytest.approx(0.5 - 0.1)  # no decay
+    # The average starts fast: it moves by 1 - min(0.99, 1 / 10) = 0.9 of the way.
+    assert state.ema.bias.item() == pytest.approx(0.1 * 0.5 + 0.9 * 0.4)
+
+
+def test_steps_in_measures_on_a_copy(monkeypatch, name):
+    clock = iter(range(10**6))
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))  # a second per look
+    job = JOBS[name]()
+    before = {n: tensor.clone() for n, tensor in job.model.state_dict().items()}
+    assert steps_in(1e-9, job, CONFIG) == 1
+    assert 30 <= steps_in(1, job, CONFIG) <= 60  # nearly a step per look
+    for n, tensor in job.model.state_dict().items():
+        assert tensor.equal(before[n]), n
+    assert all(parameter.grad is None for parameter in job.model.parameters())
+
+
+def test_steps_in_times_whole_steps(monkeypatch, name):
+    """The optimiser must have something to do while it is timed."""
+    clock, moved = iter(range(10**6)), []
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))
+    step = torch.optim.AdamW.step
+
+    def watched(self):
+        moved.append(any(p.grad is not None for group in self.param_groups for p in group["params"]))
+        return step(self)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    steps_in(1, JOBS[name](), CONFIG)
+    assert moved and all(moved)
+
+
+# ---- learning ---------------------------------------------------------------------------
+
+
+def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
+    """Codes here are the nearest colour of each 4×4 patch. About 5 seconds on one core."""
+    rng = Random(1)
+    drawn = {scenes.caption_of(s): s for s in (scenes.sample_scene(rng) for _ in range(16))}
+    pictures = np.stack([scenes.draw(scene, rng) for scene in drawn.values()])
+    patches = pictures.reshape(-1, 8, 4, 8, 4, 3).mean((2, 4)).reshape(-1, 64, 1, 3)
+    palette = np.array([*scenes.COLOURS.values(), *scenes.BACKGROUNDS.values()])
+    codes = torch.from_numpy(np.square(patches - palette).sum(-1).argmin(-1))
+
+    words = sorted({word for caption in drawn for word in caption.split()})
+    V, T = len(words), 1 + max(len(caption.split()) for caption in drawn)
+    frames = [[V] + [words.index(word) for word in caption.split()] for caption in drawn]
+    text = torch.tensor([ids + [V + 1 + p for p in range(len(ids), T)] for ids in frames])
+
+    config = DALLEConfig(V, T, len(palette), 8, width=64, depth=2, heads=2, kernel=3)
+    model = DALLE(config)
+    job = Job("dalle", model, lambda step: (text, codes), lambda model, batch, t, step: model(*batch))
+    train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema=0.9), tmp_path)
+    _, rows = results(tmp_path, "dalle")
+    assert float(rows[0]["image"]) > 0.5 and float(rows[-1]["image"]) < 0.02
+    learned = weights.load(tmp_path / "dalle.safetensors", "DALLE")
+    assert (sample(learned, text, temperature=0) == codes).float().mean() > 0.99
