@@ -21,8 +21,10 @@ class DVAEConfig:
     groups: int = 4  # pooling by 2 stands between groups, so 4 groups shrink 8 times
     blocks: int = 2  # residual blocks per group
     code_width: int = 128  # channels of a code's vector, the decoder's first 1×1 convolution
-    stride: int = 1  # 2 halves the picture at the very first and last convolution
+    stride: int = 1  # pixels per step of the first convolution; the last one undoes it
     norm: bool = False  # GroupNorm before each residual block; the paper has none
+    noise: float = 0.0  # half-width of uniform noise on the pixels to be explained, up to ε
+    sharpness: float = 1.0  # the encoder's logits are multiplied by this
 
     @property
     def grid(self) -> int:
@@ -100,22 +102,46 @@ class Preset:
 
 
 def _tiny() -> Preset:
-    text_len, vocab, codebook, image_size = 32, 1024, 256, 32
-    dvae = DVAEConfig(image_size, codebook, width=32, groups=3, blocks=1, code_width=64, norm=True)
-    dalle = DALLEConfig(vocab, text_len, codebook, dvae.grid, width=192, depth=6, heads=6, kernel=5)
-    clip = CLIPConfig(
-        embed=128, image_size=image_size, patch=8, vision_width=128, vision_depth=4, vision_heads=4,
-        vocab=vocab + 1 + text_len, text_len=text_len, text_width=128, text_depth=3, text_heads=4,
-        end=vocab + 1,
-    )  # fmt: skip
-    return Preset(
-        dvae, dalle, clip,
-        train={
-            "dvae": TrainConfig(4000, 16, lr=4e-3, final_lr=1e-4, ema=0.995, decay=1e-4, betas=(0.9, 0.99)),
-            "clip": TrainConfig(4000, 128, lr=1e-3, decay=0.1, betas=(0.9, 0.98), eps=1e-6),
-            "dalle": TrainConfig(10000, 64, lr=1e-3, decay=0.045, betas=(0.9, 0.96), ema=0.995),
-        },
-    )  # fmt: skip
+    """32×32 pixels, 8×8 codes: minutes on two CPU cores."""
+    vocab, text_len = 1024, 32
+    dvae = DVAEConfig(image_size=32, codebook=512, width=128, groups=1, blocks=2, code_width=64,
+                      stride=4, norm=True, noise=0.095, sharpness=16)
+    dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=192, depth=6, heads=6, kernel=5)
+    clip = CLIPConfig(embed=128, image_size=32, patch=8, vision_width=128, vision_depth=4,
+                      vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=128,
+                      text_depth=3, text_heads=4, end=vocab + 1)
+    return Preset(dvae, dalle, clip, {
+        "dvae": TrainConfig(12_000, 16, lr=3e-3, final_lr=3e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.995),
+        "clip": TrainConfig(4_000, 128, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
+        "dalle": TrainConfig(6_000, 64, lr=1e-3, betas=(0.9, 0.96), decay=0.045, ema=0.995),
+    })  # fmt: skip
 
 
-PRESETS = {"tiny": _tiny()}
+def _small() -> Preset:
+    """64×64 pixels, 16×16 codes: for one GPU."""
+    vocab, text_len = 2048, 64
+    dvae = DVAEConfig(image_size=64, codebook=1024, width=128, groups=1, blocks=4, code_width=128,
+                      stride=4, norm=True, noise=0.095, sharpness=16)
+    dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=512, depth=12, heads=8, kernel=7)
+    clip = CLIPConfig(embed=256, image_size=64, patch=8, vision_width=256, vision_depth=6,
+                      vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=256,
+                      text_depth=6, text_heads=4, end=vocab + 1)
+    return Preset(dvae, dalle, clip, {
+        "dvae": TrainConfig(20_000, 64, lr=2e-3, final_lr=2e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.999),
+        "clip": TrainConfig(10_000, 512, lr=5e-4, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
+        "dalle": TrainConfig(20_000, 256, lr=6e-4, betas=(0.9, 0.96), decay=0.045, ema=0.999),
+    })  # fmt: skip
+
+
+def _paper() -> Preset:
+    """256×256 pixels, 32×32 codes, 12 billion parameters: the published figures."""
+    return Preset(DVAEConfig(), DALLEConfig(), CLIPConfig(), {
+        "dvae": TrainConfig(3_000_000, 512, lr=1e-4, final_lr=1.25e-6, warmup=1, betas=(0.9, 0.999),
+                            decay=1e-4, ema=0.999),
+        "clip": TrainConfig(390_000, 32_768, lr=5e-4, warmup=2000, betas=(0.9, 0.98), eps=1e-6, decay=0.2),
+        "dalle": TrainConfig(430_000, 1024, lr=4.5e-4, warmup=5000, betas=(0.9, 0.96), decay=0.045,
+                             clip=4.0),
+    })  # fmt: skip
+
+
+PRESETS = {"tiny": _tiny(), "small": _small(), "paper": _paper()}

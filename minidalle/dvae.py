@@ -53,7 +53,7 @@ def gumbel_softmax(logits: Tensor, temperature: float, generator=None) -> Tensor
     -ln(-ln u) is Gumbel noise, and the argmax of logits plus Gumbel noise is an exact sample
     of their softmax. Dividing by the temperature and taking a softmax makes that argmax soft.
     """
-    u = torch.rand(logits.shape, generator=generator, device=logits.device)
+    u = torch.rand(logits.shape, generator=generator).to(logits.device)
     noise = -torch.log(-torch.log(u.clamp(1e-10, 1 - 1e-7)))
     return F.softmax((logits + noise) / temperature, dim=1)
 
@@ -94,7 +94,7 @@ class ResBlock(nn.Module):
     def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...], gain: float, norm: bool):
         super().__init__()
         widths = [n_in] + 3 * [n_out // 4] + [n_out]
-        path = [nn.GroupNorm(int(__import__("os").environ.get("GN","1")), n_in)] if norm else []
+        path = [nn.GroupNorm(1, n_in)] if norm else []
         for i, kernel in enumerate(kernels):
             path += [nn.ReLU(), conv(widths[i], widths[i + 1], kernel)]
         self.path = nn.Sequential(*path)
@@ -140,13 +140,12 @@ class DVAE(nn.Module):
             conv(widths[0], 6 * config.stride**2, 1),
             nn.PixelShuffle(config.stride),  # (with stride 1 it does nothing)
         )
+        if config.sharpness != 1:  # a one-hot picture has one input per place that is not 0
+            nn.init.normal_(self.codebook.weight)
 
-        import os
-        self.codebook.weight.data *= float(os.environ.get("CI", 1))
-        self.ls = float(os.environ.get("LS", 1))
     def logits(self, images: Tensor) -> Tensor:
         """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w)."""
-        return self.encoder(map_pixels(images)) * self.ls
+        return self.config.sharpness * self.encoder(map_pixels(images))
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
@@ -165,24 +164,28 @@ class DVAE(nn.Module):
         mu, _ = self.decoder(vectors.permute(0, 3, 1, 2)).chunk(2, dim=1)
         return unmap_pixels(torch.sigmoid(mu))
 
-    def forward(self, images, temperature: float, kl_weight: float, generator=None):
+    def forward(self, images: Tensor, temperature: float, kl_weight: float,
+                use_weight: float = 0.0, generator: torch.Generator | None = None):
         """-ELBO per colour value of the picture, to be minimised.
 
-        images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β. Returns (loss, parts); the
-        parts are detached: reconstruction and KL in nats, and how often each code was best.
+        images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β; use_weight, which the paper
+        does not have, asks that over the whole batch all codes are used alike. Returns (loss,
+        parts); the parts are detached: reconstruction, KL and unevenness in nats, and how
+        often each code was the best.
         """
         logits = self.logits(images)
         soft = gumbel_softmax(logits, temperature, generator)
         mu, ln_b = self.decoder(self.codebook(soft)).chunk(2, dim=1)
-        ln_b = ln_b.clamp(min=float(__import__("os").environ.get("FL","-99")))
-        reconstruction = -logit_laplace(map_pixels(images), mu, ln_b).mean()
+        x = map_pixels(images)
+        if self.config.noise:
+            u = torch.rand(x.shape, generator=generator).to(x.device)
+            x = x + self.config.noise * (2 * u - 1)
+        reconstruction = -logit_laplace(x, mu, ln_b).mean()
         kl = kl_from_uniform(logits).mean()
+        uneven = kl_from_uniform(F.softmax(logits, dim=1).mean((0, 2, 3)).log()[None]).mean()
         # The ELBO sums the KL over h·w places and the likelihood over 3·H·W colour values.
         places_per_value = logits[0, 0].numel() / images[0].numel()
-        loss = reconstruction + kl_weight * places_per_value * kl
-        import os
-        q = F.softmax(logits, 1).mean((0, 2, 3)); bal = math.log(len(q)) - torch.special.entr(q).sum()
-        loss = loss + float(os.environ.get("BAL", 0)) * bal
+        loss = reconstruction + kl_weight * places_per_value * kl + use_weight * uneven
         use = torch.bincount(logits.detach().argmax(1).flatten(), minlength=logits.shape[1])
-        parts = {"reconstruction": reconstruction, "kl": kl, "use": use.float()}
+        parts = {"reconstruction": reconstruction, "kl": kl, "uneven": uneven, "use": use.float()}
         return loss, {name: value.detach() for name, value in parts.items()}

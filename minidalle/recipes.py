@@ -22,8 +22,7 @@ from minidalle.transformer import DALLE
 AHEAD = 8  # batches of scenes that are drawn and encoded together
 CAPTION_DROPOUT = 0.1  # share of captions replaced by pads, which is what guidance needs
 import os
-M = float(os.environ.get("M", 10))
-T0 = float(os.environ.get("T0", 1)); T1 = float(os.environ.get("T1", 0.125)); TT = float(os.environ.get("TT", 0.6))
+KL_WEIGHT=float(os.environ.get('KLW','.1')); USE=float(os.environ.get('USE','.1'))
 BPE_DROPOUT = 0.1  # share of merges skipped while training (paper, section 2.2)
 
 
@@ -45,22 +44,20 @@ def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
 
 
 def dvae_temperature(t: float) -> float:
-    """τ: soft at first, 1/8 from the middle of training on."""
-    return half_cosine(T0, T1, t / TT)
+    """τ: soft at first, 1/8 from t = 0.6 on."""
+    return half_cosine(1.0, 1 / 8, t / 0.6)
 
 
-def dvae_kl_weight(t: float, final: float) -> float:
-    """β, from ten times its last value down: at first every code must be tried.
-
-    (The paper, with 8192 codes and millions of steps, raises it from 0 instead.)
-    """
-    return half_cosine(M * final, final, t / 0.3)
+def dvae_use_weight(t: float) -> float:
+    """How much an even use of the codebook counts: much at first, a tenth of that later."""
+    return half_cosine(USE, USE / 10, t / 0.6)
 
 
-def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, kl_weight: float) -> Job:
-    """Pictures only, each mirrored half of the time."""
+def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int) -> Job:
+    """Pictures only, each mirrored half of the time (paper, appendix A.2)."""
     torch.manual_seed(seed)
     sources = open_data(data, config.image_size)
+    model = DVAE(config).to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
     def batch(step: int) -> tuple[Tensor]:
         rng, generator = seeded(seed, step)
@@ -68,17 +65,15 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, kl_we
         mirrored = torch.rand(train.batch, generator=generator) < 0.5
         return (torch.where(mirrored[:, None, None, None], images.flip(-1), images),)
 
-    def loss(batch, t: float, step: int):
+    def loss(model, batch, t: float, step: int):
         _, generator = seeded(seed, step)
-        beta = dvae_kl_weight(t, kl_weight)
-        return model(batch[0], dvae_temperature(t), beta, generator)
+        return model(batch[0], dvae_temperature(t), KL_WEIGHT, dvae_use_weight(t), generator)
 
     def log(parts):
         perplexity, dead = codebook_use(parts["use"])
-        nats = {name: float(parts[name]) for name in ("reconstruction", "kl")}
+        nats = {name: float(parts[name]) for name in ("reconstruction", "kl", "uneven")}
         return nats | {"perplexity": perplexity, "dead": dead}
 
-    model = DVAE(config).to(memory_format=torch.channels_last)  # a quarter faster on a CPU
     return Job("dvae", model, batch, loss, log)
 
 
@@ -93,7 +88,7 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
         captions, pictures = mixed_batch(sources, rng, train.batch)
         return to_tensor(pictures), bpe.frames(captions, config.text_len)
 
-    return Job("clip", model, batch, lambda batch, t, step: model(*batch))
+    return Job("clip", model, batch, lambda model, batch, t, step: model(*batch))
 
 
 def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE) -> Job:
@@ -112,7 +107,7 @@ def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe
         text[unsaid] = no_caption(bpe, config.text_len)
         return text, torch.cat([codes for _, codes in parts])
 
-    return Job("dalle", model, batch, lambda batch, t, step: model(*batch))
+    return Job("dalle", model, batch, lambda model, batch, t, step: model(*batch))
 
 
 def no_caption(bpe: BPE, text_len: int) -> Tensor:

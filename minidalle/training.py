@@ -55,7 +55,7 @@ class Job:
     name: str
     model: nn.Module
     batch: Callable[[int], Batch]
-    loss: Callable[[Batch, float, int], tuple[Tensor, dict[str, Tensor]]]  # batch, t, step
+    loss: Callable[[nn.Module, Batch, float, int], tuple[Tensor, dict]]  # model, batch, t, step
     log: Callable[[dict[str, Tensor]], dict[str, float]] = lambda parts: {
         name: float(value) for name, value in parts.items()
     }
@@ -106,6 +106,9 @@ class State:
             memory.setdefault(int(i), {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": memory, "param_groups": groups})
+        for parameter, kept in self.optimizer.state.items():  # in the same memory layout
+            for name in ("exp_avg", "exp_avg_sq"):
+                kept[name] = torch.empty_like(parameter).copy_(kept[name])
 
     @torch.no_grad()
     def average(self, decay: float) -> None:
@@ -120,7 +123,7 @@ def take_step(job: Job, config: TrainConfig, state: State) -> None:
     begin = time.perf_counter()
     batch = job.batch(state.step)
     ready = time.perf_counter()
-    loss, parts = job.loss(batch, state.step / config.steps, state.step)
+    loss, parts = job.loss(job.model, batch, state.step / config.steps, state.step)
     if not math.isfinite(loss.item()):
         raise FloatingPointError(f"{job.name}: the loss of step {state.step + 1} is not finite")
     state.optimizer.zero_grad()
@@ -152,18 +155,22 @@ def train(job: Job, config: TrainConfig, out: Path, resume: bool = False, save_e
     """
     checkpoint, table = out / f"{job.name}.checkpoint.safetensors", out / f"{job.name}.csv"
     state, spent = State(job, config), 0.0
+    run = {"seed": about.get("seed"), "data": about.get("data")}
     if resume:
         tensors, header = weights.read_tensors(checkpoint)
-        if header["config"] != weights.plain(config):
-            raise ValueError(f"{checkpoint} belongs to a run with other settings: {header['config']}")
-        state.restore(tensors, header["step"])
+        if header["config"] != weights.plain(config) or header["run"] != run:
+            raise ValueError(f"{checkpoint} belongs to a run with other settings: {header}")
+        try:
+            state.restore(tensors, header["step"])
+        except (RuntimeError, ValueError):
+            raise ValueError(f"{checkpoint} belongs to a model of another size") from None
         spent = header["seconds"]
     out.mkdir(parents=True, exist_ok=True)
     cut_table(table, state.step)
     begin = saved = time.monotonic()
 
     def save():
-        header = {"step": state.step, "config": weights.plain(config)}
+        header = {"step": state.step, "config": weights.plain(config), "run": run}
         header["seconds"] = spent + time.monotonic() - begin
         weights.write_tensors(checkpoint, state.tensors(), header)
 
@@ -235,6 +242,7 @@ def cut_table(table: Path, step: int) -> None:
 
 def steps_in(minutes: float, job: Job, config: TrainConfig) -> int:
     """How many steps fit into the minutes, by timing some on a copy that is thrown away."""
+    start = time.monotonic()
     trial = replace(job, model=copy.deepcopy(job.model))
     state = State(trial, config)
     take_step(trial, config, state)  # the first one is slower
@@ -242,4 +250,4 @@ def steps_in(minutes: float, job: Job, config: TrainConfig) -> int:
     while time.monotonic() - begin < 10 or state.step - first < 10:
         take_step(trial, config, state)
     rate = (state.step - first) / (time.monotonic() - begin)
-    return max(1, int(rate * minutes * 60))
+    return max(1, int(rate * (minutes * 60 - (time.monotonic() - start))))  # timing took some
