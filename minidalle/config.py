@@ -106,14 +106,14 @@ def _tiny() -> Preset:
     vocab, text_len = 1024, 32
     dvae = DVAEConfig(image_size=32, codebook=512, width=128, groups=1, blocks=2, code_width=64,
                       stride=4, norm=True, noise=0.095, sharpness=16)
-    dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=192, depth=6, heads=6, kernel=5)
+    dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=160, depth=6, heads=5, kernel=5)
     clip = CLIPConfig(embed=128, image_size=32, patch=8, vision_width=128, vision_depth=4,
                       vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=128,
                       text_depth=3, text_heads=4, end=vocab + 1)
     return Preset(dvae, dalle, clip, {
         "dvae": TrainConfig(12_000, 16, lr=3e-3, final_lr=3e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.995),
         "clip": TrainConfig(4_000, 128, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
-        "dalle": TrainConfig(6_000, 64, lr=1e-3, betas=(0.9, 0.96), decay=0.045, ema=0.995),
+        "dalle": TrainConfig(6_000, 32, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045, ema=0.995),
     })  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def gumbel_softmax(logits: Tensor, temperature: float, generator=None) -> Tensor
     -ln(-ln u) is Gumbel noise, and the argmax of logits plus Gumbel noise is an exact sample
     of their softmax. Dividing by the temperature and taking a softmax makes that argmax soft.
     """
-    u = torch.rand(logits.shape, generator=generator).to(logits.device)
+    u = torch.empty_like(logits).uniform_(generator=generator)
     noise = -torch.log(-torch.log(u.clamp(1e-10, 1 - 1e-7)))
     return F.softmax((logits + noise) / temperature, dim=1)
 

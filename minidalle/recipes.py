@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minidalle.bpe import BPE
-from minidalle.clip import CLIP
+from minidalle.clip import CLIP, end_positions
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.datasets import Pictures, Scenes, mixed_batch, open_data, shares, to_tensor
 from minidalle.dvae import DVAE, codebook_use
@@ -21,8 +21,8 @@ from minidalle.transformer import DALLE
 
 AHEAD = 8  # batches of scenes that are drawn and encoded together
 CAPTION_DROPOUT = 0.1  # share of captions replaced by pads, which is what guidance needs
-import os
-KL_WEIGHT=float(os.environ.get('KLW','.1')); USE=float(os.environ.get('USE','.1'))
+KL_WEIGHT = 0.03  # β; the paper's 6.6 is for a codebook and a picture of its size
+USE_WEIGHT = 0.1  # how much an even use of the codebook counts at first
 BPE_DROPOUT = 0.1  # share of merges skipped while training (paper, section 2.2)
 
 
@@ -49,8 +49,8 @@ def dvae_temperature(t: float) -> float:
 
 
 def dvae_use_weight(t: float) -> float:
-    """How much an even use of the codebook counts: much at first, a tenth of that later."""
-    return half_cosine(USE, USE / 10, t / 0.6)
+    """How much an even use of the codebook counts: less when every code has found a meaning."""
+    return half_cosine(USE_WEIGHT, USE_WEIGHT / 3, t / 0.6)
 
 
 def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int) -> Job:
@@ -86,7 +86,9 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         rng, _ = seeded(seed, step)
         captions, pictures = mixed_batch(sources, rng, train.batch)
-        return to_tensor(pictures), bpe.frames(captions, config.text_len)
+        text = bpe.frames(captions, config.text_len, truncate=True)
+        longest = int(end_positions(text, config.end).max())  # what follows an end has no effect
+        return to_tensor(pictures), text[:, : longest + 1]
 
     return Job("clip", model, batch, lambda model, batch, t, step: model(*batch))
 
@@ -102,7 +104,7 @@ def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe
         rng, generator = seeded(seed, step)
         parts = [source(step, rng) for source in coded]
         captions = sum((captions for captions, _ in parts), [])
-        text = bpe.frames(captions, config.text_len, dropout=BPE_DROPOUT, generator=generator)
+        text = bpe.frames(captions, config.text_len, truncate=True, dropout=BPE_DROPOUT, generator=generator)
         unsaid = torch.rand(len(text), generator=generator) < CAPTION_DROPOUT
         text[unsaid] = no_caption(bpe, config.text_len)
         return text, torch.cat([codes for _, codes in parts])
