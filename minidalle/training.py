@@ -189,7 +189,8 @@ def train(job: Job, config: TrainConfig, out: Path, resume: bool = False, save_e
     if stop.is_set():
         raise KeyboardInterrupt
     minutes = round((spent + time.monotonic() - begin) / 60, 1)
-    weights.save(out / f"{job.name}.safetensors", state.ema, steps=state.step, minutes=minutes, **about)
+    done = out / f"{job.name}.safetensors"
+    weights.save(done, state.ema, half=True, steps=state.step, minutes=minutes, **about)
 
 
 # ---- around the loop --------------------------------------------------------------------
