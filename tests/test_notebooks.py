@@ -1,0 +1,189 @@
+"""Every notebook is fit to be handed out: executed, quiet, small, and about public names only.
+
+What the cells compute is nbval's business (`make test`). Here is the rest: `faults` says in
+words what is wrong with a notebook, and is itself tried on a sound one and on spoilt copies.
+"""
+
+import ast
+import copy
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))  # not those in assignments/, which have holes
+LARGEST = 500 * 1024  # bytes, outputs included
+LONGEST_CELL, LONGEST_FUNCTION = 25, 10  # lines
+CHECKED = "nbval-check-output"  # the tag of cells whose output never changes
+BY_HAND = "by-hand"  # the tag of the twin of a library function, which may be longer
+MACHINE = re.compile(r"/(?:home|root|work|tmp|Users)/|[A-Z]:\\+Users")
+
+
+def faults(notebook: dict) -> list[str]:
+    """What is wrong with a notebook, given as the dictionary that its JSON holds."""
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    found = list(faults_of_all(notebook, cells))
+    for number, cell in enumerate(cells, 1):
+        found += [f"code cell {number}: {fault}" for fault in faults_of_one(cell)]
+    return found
+
+
+def faults_of_all(notebook: dict, cells: list[dict]) -> Iterator[str]:
+    if notebook["metadata"].get("kernelspec", {}).get("name") != "python3":
+        yield "the kernel is not named python3"
+    if "widgets" in notebook["metadata"]:
+        yield "the state of widgets was saved"
+    if [cell["execution_count"] for cell in cells] != list(range(1, len(cells) + 1)):
+        yield "the cells were not run once each, from first to last"
+    checked = [cell for cell in cells if CHECKED in cell["metadata"].get("tags", [])]
+    if 3 * len(checked) < len(cells):
+        yield f"{len(checked)} of {len(cells)} code cells have the tag {CHECKED}: under a third"
+    if not notebook["cells"] or not text(notebook["cells"][0]["source"]).startswith("# "):
+        yield "it does not begin with a title"
+    for cell in notebook["cells"]:
+        path = MACHINE.search(text(cell["source"]) + written(cell))
+        if path:
+            yield f"it names a path of somebody's machine, {path[0]}"
+
+
+def faults_of_one(cell: dict) -> Iterator[str]:
+    source, tags = text(cell["source"]), cell["metadata"].get("tags", [])
+    for output in cell["outputs"]:
+        if output["output_type"] == "error" or output.get("name") == "stderr":
+            yield "an error or a warning is shown"
+    lines = len(source.splitlines())
+    if lines > LONGEST_CELL:
+        yield f"{lines} lines"
+    tree = ast.parse(re.sub(r"^( *)[%!].*$", r"\1pass", source, flags=re.M))  # magics
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = node.end_lineno - node.lineno + 1
+            if lines > LONGEST_FUNCTION and BY_HAND not in tags:
+                yield f"the function {node.name} has {lines} lines: it belongs into the library"
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from faulty_imports(node)
+
+
+def faulty_imports(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """Names imported from minidalle that do not exist or are not meant for others."""
+    if isinstance(node, ast.Import):
+        wanted = [(name.name, None) for name in node.names]
+    else:
+        wanted = [(node.module or "", name.name) for name in node.names]
+    for module, name in wanted:
+        if module.split(".")[0] != "minidalle":
+            continue
+        whole = f"{module}.{name}" if name else module
+        if any(part.startswith("_") for part in whole.split(".")):
+            yield f"{whole} is not public"
+        elif not exists(module, name):
+            yield f"{whole} does not exist"
+
+
+def exists(module: str, name: str | None) -> bool:
+    try:
+        if name is None or hasattr(importlib.import_module(module), name):
+            return bool(importlib.import_module(module))
+        return bool(importlib.import_module(f"{module}.{name}"))  # a module of the package
+    except ImportError:
+        return False
+
+
+def text(source: str | list[str]) -> str:
+    """The format allows one string, or a list of lines."""
+    return "".join(source)
+
+
+def written(cell: dict) -> str:
+    """What the outputs say, without their pictures (any letters can stand in those)."""
+    return json.dumps([
+        {kind: value for kind, value in output.get("data", output).items()
+         if not kind.startswith("image/")} for output in cell.get("outputs", [])
+    ])  # fmt: skip
+
+
+# ---- the notebooks ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook(path):
+    assert faults(json.loads(path.read_text(encoding="utf-8"))) == []
+    assert path.stat().st_size <= LARGEST, f"{path.stat().st_size} bytes"
+
+
+def test_reading_order():
+    names = [path.name for path in NOTEBOOKS]
+    assert all(re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", name) for name in names), names
+    assert len({name[:2] for name in names}) == len(names), names  # no number twice
+
+
+# ---- the checks themselves --------------------------------------------------------------
+
+
+def code(source: str, count: int, *tags: str, outputs: tuple = ()) -> dict:
+    return {"cell_type": "code", "source": source, "execution_count": count,
+            "metadata": {"tags": list(tags)}, "outputs": list(outputs)}  # fmt: skip
+
+
+@pytest.fixture
+def sound() -> dict:
+    title = {"cell_type": "markdown", "source": ["# Title\n", "words"], "metadata": {}}
+    picture = {"output_type": "display_data", "data": {"image/png": "ab/tmp/cd", "text/plain": "Figure"}}
+    cells = [
+        title,
+        code("import minidalle\nfrom minidalle.masks import causal_mask", 1, CHECKED),
+        code("from minidalle import scenes, bpe", 2, outputs=(picture,)),
+        code("%matplotlib inline\n1 + 1", 3, CHECKED),
+    ]
+    return {"cells": cells, "metadata": {"kernelspec": {"name": "python3"}}}
+
+
+def test_a_sound_notebook(sound):
+    assert faults(sound) == []
+
+
+LONG = "def long():\n" + "    1\n" * 10
+WRITTEN = {"output_type": "stream", "name": "stdout", "text": "saved to /home/ann/a.png"}
+WARNED = {"output_type": "stream", "name": "stderr", "text": "careful"}
+FAILED = {"output_type": "error", "ename": "ValueError", "evalue": "", "traceback": []}
+
+
+@pytest.mark.parametrize("cell, words", [
+    (code("1", 4), "run once each"),
+    (code("1", None), "run once each"),
+    (code("1", 2, outputs=(WRITTEN,)), "/home/"),
+    (code("open('/tmp/a')", 2), "/tmp/"),
+    (code("1", 2, outputs=(WARNED,)), "error or a warning"),
+    (code("1", 2, outputs=(FAILED,)), "error or a warning"),
+    (code("1\n" * 26, 2), "26 lines"),
+    (code(LONG, 2), "function long has 11 lines"),
+    (code("from minidalle.scenes import _star", 2), "not public"),
+    (code("from minidalle._secret import star", 2), "not public"),
+    (code("from minidalle.scenes import tsar", 2), "scenes.tsar does not exist"),
+    (code("import minidalle.painting", 2), "painting does not exist"),
+    (code("if 1:\n    from minidalle.painting import star", 2), "painting.star does not exist"),
+])  # fmt: skip
+def test_a_spoilt_cell(sound, cell, words):
+    sound["cells"][2] = cell
+    (fault,) = faults(sound)
+    assert words in fault
+
+
+def test_a_spoilt_notebook(sound):
+    other = copy.deepcopy(sound)
+    other["metadata"]["kernelspec"]["name"] = "venv"
+    assert faults(other) == ["the kernel is not named python3"]
+    other = copy.deepcopy(sound)
+    for cell in other["cells"][1:]:
+        cell["metadata"] = {}
+    assert "0 of 3 code cells" in faults(other)[0]
+    assert "title" in faults({**sound, "cells": sound["cells"][1:]})[0]
+
+
+def test_what_is_written_by_hand_may_be_longer(sound):
+    sound["cells"][2] = code(LONG, 2, BY_HAND)
+    assert faults(sound) == []
