@@ -57,7 +57,7 @@ lab: $(VENV)/.lab
 DVAE_MINUTES = 6
 CLIP_MINUTES = 4
 DALLE_MINUTES = 9
-SCRATCH = --preset tiny --data both --out runs/scratch
+SCRATCH = --preset tiny --data both --out runs/scratch --overwrite
 
 from-scratch: $(VENV)/.core
 	$(BIN)/minidalle train bpe $(SCRATCH)

@@ -165,7 +165,7 @@ class DVAE(nn.Module):
         return unmap_pixels(torch.sigmoid(mu))
 
     def forward(self, images: Tensor, temperature: float, kl_weight: float,
-                use_weight: float = 0.0, generator: torch.Generator | None = None):
+                generator: torch.Generator | None = None, use_weight: float = 0.0):
         """-ELBO per colour value of the picture, to be minimised.
 
         images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β; use_weight, which the paper

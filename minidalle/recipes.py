@@ -67,7 +67,7 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int) -> Jo
 
     def loss(model, batch, t: float, step: int):
         _, generator = seeded(seed, step)
-        return model(batch[0], dvae_temperature(t), KL_WEIGHT, dvae_use_weight(t), generator)
+        return model(batch[0], dvae_temperature(t), KL_WEIGHT, generator, dvae_use_weight(t))
 
     def log(parts):
         perplexity, dead = codebook_use(parts["use"])

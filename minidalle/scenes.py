@@ -149,6 +149,8 @@ def parse(caption: str) -> Scene:
         raise ValueError(f"a scene has one relation, but {caption!r} has several")
     if len(things) > 3:
         raise ValueError(f"a scene has at most three things, but {caption!r} has {len(things)}")
+    if len(set(things)) < len(things):
+        raise ValueError(f"the things of a scene must differ; {caption!r} can be counted instead")
     if len(things) > 1 and any(thing.count > 1 for thing in things):
         raise ValueError(f"only a thing on its own can be counted, unlike in {caption!r}")
     return Scene(things, next(iter(relations), None), background)
@@ -345,9 +347,11 @@ def variation(scene: Scene, rng: Random) -> Scene:
 
     Telling these apart is what a judge of captions has to learn.
     """
-    while canonical(other := _changed(scene, rng)) == canonical(scene):
-        pass  # the change drawn was none, such as from grey to grey
-    return other
+    while True:
+        other = _changed(scene, rng)
+        alike = len(set(other.things)) < len(other.things)
+        if not alike and canonical(other) != canonical(scene):  # not from grey to grey, say
+            return other
 
 
 def _changed(scene: Scene, rng: Random) -> Scene:

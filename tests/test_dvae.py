@@ -122,6 +122,24 @@ def test_loss_is_reconstruction_and_weighted_kl(dvae, images):
     assert parts["use"].equal(dvae.encode(images).flatten().bincount(minlength=10).float())
 
 
+def test_an_even_use_of_the_codebook_costs_nothing():
+    model = DVAE(DVAEConfig(8, 4, 8, groups=1, blocks=1, code_width=4, stride=4))
+    torch.nn.init.zeros_(model.encoder[-1].weight)  # so every code is as likely everywhere
+    model.encoder[-1].bias.data[:] = torch.tensor([1.0, 1, 1, 1])
+    assert model(torch.rand(2, 3, 8, 8), 1.0, 0.0)[1]["uneven"].item() == pytest.approx(0, abs=1e-6)
+    model.encoder[-1].bias.data[0] = 100  # one code for everything
+    loss, parts = model(torch.rand(2, 3, 8, 8), 1.0, 0.0, use_weight=0.5)
+    assert parts["uneven"].item() == pytest.approx(math.log(4), rel=1e-4)
+    assert (loss - parts["reconstruction"]).item() == pytest.approx(0.5 * math.log(4), rel=1e-4)
+
+
+def test_noise_stays_inside_the_margin_and_follows_the_generator():
+    model = DVAE(DVAEConfig(8, 4, 8, groups=1, blocks=1, code_width=4, noise=0.095))
+    black = torch.zeros(1, 3, 8, 8)  # 0.1 after map_pixels, so down to 0.005 with noise
+    losses = [model(black, 1.0, 0.0, torch.Generator().manual_seed(s))[0].item() for s in (1, 1, 2)]
+    assert losses[0] == losses[1] != losses[2] and all(map(math.isfinite, losses))
+
+
 def test_codebook_and_encoder_learn_through_the_soft_choice(dvae, images):
     dvae(images, 1.0, 1.0)[0].backward()
     for name, parameter in dvae.named_parameters():

@@ -1,0 +1,85 @@
+"""What each model is trained on: pure functions of (seed, step), and nothing encoded twice."""
+
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+
+from minidalle import recipes
+from minidalle.bpe import BPE
+from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
+from minidalle.datasets import Pictures, Scenes, to_tensor
+from minidalle.dvae import DVAE
+
+LENGTH = TrainConfig(steps=100, batch=8, lr=1e-3)
+
+
+@pytest.fixture(scope="module")
+def bpe():
+    return BPE.train(recipes.bpe_captions("scenes", 0, 200), 300)
+
+
+@pytest.fixture(scope="module")
+def dvae():
+    torch.manual_seed(0)
+    return DVAE(DVAEConfig(32, 16, width=8, groups=1, code_width=8, stride=4, norm=True)).eval()
+
+
+def jobs(bpe, dvae):
+    V, T = bpe.vocab, 32
+    yield recipes.dvae_job(dvae.config, LENGTH, "scenes", 3)
+    clip = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
+    yield recipes.clip_job(clip, LENGTH, "scenes", 3, bpe)
+    dalle = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2)
+    yield recipes.dalle_job(dalle, LENGTH, "scenes", 3, bpe, dvae)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(bpe, dvae):
+    """Asked in another order and by another run, step 9 has the same batch."""
+    for one, other in zip(jobs(bpe, dvae), jobs(bpe, dvae)):
+        forwards, backwards = [one.batch(s) for s in (7, 8, 9)], [other.batch(s) for s in (9, 8, 7)]
+        for a, b in zip(forwards, backwards[::-1]):
+            assert all(x.equal(y) for x, y in zip(a, b)), one.name
+        assert not forwards[0][0].equal(forwards[1][0])
+
+
+def test_every_job_learns_a_step(bpe, dvae):
+    for job in jobs(bpe, dvae):
+        loss, parts = job.loss(job.model, job.batch(0), 0.0, 0)
+        loss.backward()
+        assert torch.isfinite(loss) and all(np.isfinite(v) for v in job.log(parts).values())
+
+
+def test_a_finite_set_is_encoded_once(dvae, monkeypatch):
+    calls = []
+    monkeypatch.setattr(recipes, "encode", lambda *_: calls.append(1) or torch.arange(5)[:, None])
+    source = Pictures([(str(i),) for i in range(5)], np.zeros((5, 32, 32, 3), np.uint8))
+    coded = recipes.coded_source(source, 3, 0, dvae)
+    for step in range(4):
+        captions, codes = coded(step, Random(step))
+        assert [int(caption) for caption in captions] == codes[:, 0].tolist()
+    assert len(calls) == 1
+
+
+def test_scenes_drawn_ahead_have_the_codes_of_their_pictures(dvae):
+    coded = recipes.coded_source(Scenes(), 4, 1, dvae)
+    captions, pictures = Scenes().batch(Random("1 block 1"), recipes.AHEAD * 4)
+    for step in (recipes.AHEAD, recipes.AHEAD + 3):
+        here = slice(4 * (step - recipes.AHEAD), 4 * (step - recipes.AHEAD) + 4)
+        said, codes = coded(step, Random(0))
+        assert said == captions[here]
+        assert codes.equal(dvae.encode(to_tensor(pictures[here])).flatten(1))
+
+
+def test_some_captions_are_left_unsaid(bpe, dvae):
+    *_, job = jobs(bpe, dvae)
+    unsaid = recipes.no_caption(bpe, 32)
+    share = np.mean([(text == unsaid).all() for s in range(60) for text in job.batch(s)[0]])
+    assert 0.05 < share < 0.16
+
+
+def test_schedules_reach_their_ends():
+    assert recipes.dvae_temperature(0) == 1 and recipes.dvae_temperature(0.6) == 1 / 8
+    assert recipes.dvae_temperature(1) == 1 / 8
+    assert recipes.dvae_use_weight(0) == recipes.USE_WEIGHT > recipes.dvae_use_weight(1) > 0

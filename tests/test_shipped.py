@@ -1,0 +1,44 @@
+"""The weights under data/tiny: whole, small, described, and able to draw."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from minidalle import evaluate, pipeline, weights
+
+TINY = weights.DATA / "tiny"
+MODELS = [TINY / f"{name}.safetensors" for name in ("dvae", "clip", "dalle")]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return weights.load_pretrained("tiny")
+
+
+def test_they_are_small_and_listed_with_their_checksums():
+    files = sorted(TINY.iterdir())
+    readme = (weights.DATA / "README.md").read_text("utf-8")
+    assert {path.name for path in files} == {"bpe.json", *(path.name for path in MODELS)}
+    assert sum(path.stat().st_size for path in files) <= 12_000_000
+    for path in files:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in readme, path.name
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_each_says_how_it_was_made(path: Path):
+    _, about = weights.read_tensors(path)
+    assert about["command"].startswith(f"minidalle train {path.stem} --preset tiny ")
+    assert {"seed", "steps", "minutes", "machine", "date"} <= about.keys()
+
+
+def test_the_same_seed_draws_the_same_candidates(models):
+    few = pipeline.draw(models, "a red star above a blue circle", candidates=2, keep=1)
+    more = pipeline.draw(models, "a red star above a blue circle", candidates=3, keep=3)
+    assert few.codes.tolist() == more.codes[:2].tolist()
+
+
+def test_the_dvae_has_not_collapsed(models):
+    figures = evaluate.reconstruction(models, captions=64, candidates=1, seed=0)
+    assert figures["PSNR, scenes"] > 20 and figures["PSNR, emoji"] > 16
+    assert figures["perplexity / K"] > 0.1
