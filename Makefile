@@ -57,14 +57,14 @@ lab: $(VENV)/.lab
 DVAE_MINUTES = 6
 CLIP_MINUTES = 4
 DALLE_MINUTES = 9
-SCRATCH = --preset tiny --data both --out runs/scratch --overwrite
+SCRATCH = --preset tiny --data scenes --out runs/scratch --overwrite
 
 from-scratch: $(VENV)/.core
 	$(BIN)/minidalle train bpe $(SCRATCH)
 	$(BIN)/minidalle train dvae $(SCRATCH) --minutes $(DVAE_MINUTES)
 	$(BIN)/minidalle train clip $(SCRATCH) --minutes $(CLIP_MINUTES)
 	$(BIN)/minidalle train dalle $(SCRATCH) --minutes $(DALLE_MINUTES)
-	$(BIN)/minidalle evaluate --weights runs/scratch
+	$(BIN)/minidalle evaluate --weights runs/scratch --split unseen
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis
