@@ -300,7 +300,8 @@ def run_evaluate(args) -> None:
             raise ValueError(f"unknown split {part!r}: there is {', '.join(PARTS)}")
     results = evaluate(open_models(args), parts, args.captions, args.candidates, args.seed)
     if args.json:
-        print(json.dumps({"date": today(), "machine": machine()} | results, indent=2))
+        asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
+        print(json.dumps({"date": today(), "machine": machine()} | asked | results, indent=2))
     else:
         print(f"{today()}, {machine()}")
         print(table(results))
