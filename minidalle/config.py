@@ -22,7 +22,8 @@ class DVAEConfig:
     blocks: int = 2  # residual blocks per group
     code_width: int = 128  # channels of a code's vector, the decoder's first 1×1 convolution
     stride: int = 1  # pixels per step of the first convolution; the last one undoes it
-    norm: bool = False  # GroupNorm before each residual block; the paper has none
+    norm: bool = False  # layer norm before each residual block; the paper has none
+    local: bool = False  # the encoder's blocks see their own place only, so a code is a patch
     noise: float = 0.0  # half-width of uniform noise on the pixels to be explained, up to ε
     sharpness: float = 1.0  # the encoder's logits are multiplied by this
 
@@ -105,7 +106,7 @@ def _tiny() -> Preset:
     """32×32 pixels, 8×8 codes: minutes on two CPU cores."""
     vocab, text_len = 1024, 32
     dvae = DVAEConfig(image_size=32, codebook=512, width=128, groups=1, blocks=2, code_width=64,
-                      stride=4, norm=True, noise=0.095, sharpness=16)
+                      stride=4, norm=True, local=True, noise=0.095, sharpness=16)
     dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=160, depth=6, heads=5, kernel=5)
     clip = CLIPConfig(embed=128, image_size=32, patch=8, vision_width=128, vision_depth=4,
                       vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=128,
@@ -121,7 +122,7 @@ def _small() -> Preset:
     """64×64 pixels, 16×16 codes: for one GPU."""
     vocab, text_len = 2048, 64
     dvae = DVAEConfig(image_size=64, codebook=1024, width=128, groups=1, blocks=4, code_width=128,
-                      stride=4, norm=True, noise=0.095, sharpness=16)
+                      stride=4, norm=True, local=True, noise=0.095, sharpness=16)
     dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=512, depth=12, heads=8, kernel=7)
     clip = CLIPConfig(embed=256, image_size=64, patch=8, vision_width=256, vision_depth=6,
                       vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=256,

@@ -88,13 +88,20 @@ def conv(n_in: int, n_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return layer
 
 
+class PlaceNorm(nn.LayerNorm):
+    """Layer norm over the channels of each place, (B, C, h, w), blind to all other places."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class ResBlock(nn.Module):
     """x + gain · path(x); the path is four ReLU-convolutions through a narrow waist."""
 
     def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...], gain: float, norm: bool):
         super().__init__()
         widths = [n_in] + 3 * [n_out // 4] + [n_out]
-        path = [nn.GroupNorm(1, n_in)] if norm else []
+        path = [PlaceNorm(n_in)] if norm else []
         for i, kernel in enumerate(kernels):
             path += [nn.ReLU(), conv(widths[i], widths[i + 1], kernel)]
         self.path = nn.Sequential(*path)
@@ -124,9 +131,10 @@ class DVAE(nn.Module):
         super().__init__()
         self.config = config
         widths = [config.width * 2**g for g in range(config.groups)]
+        kernels = (1, 1, 1, 1) if config.local else (3, 3, 3, 1)
         self.encoder = nn.Sequential(
             conv(3, widths[0], 7, config.stride),
-            *groups(config, widths[0], widths, (3, 3, 3, 1), lambda: nn.MaxPool2d(2)),
+            *groups(config, widths[0], widths, kernels, lambda: nn.MaxPool2d(2)),
             nn.ReLU(),
             conv(widths[-1], config.codebook, 1),
         )
