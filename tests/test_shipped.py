@@ -1,6 +1,8 @@
 """The weights under data/tiny: whole, small, described, and able to draw."""
 
 import hashlib
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,16 @@ def test_the_dvae_has_not_collapsed(models):
     figures = evaluate.reconstruction(models, captions=64, candidates=1, seed=0)
     assert figures["PSNR, scenes"] > 20 and figures["PSNR, emoji"] > 16
     assert figures["perplexity / K"] > 0.1
+
+
+def test_the_readme_repeats_what_evaluate_printed():
+    """Each row ends in `part: measure` and a figure, which is rounded but not otherwise changed."""
+    measured = json.loads((weights.DATA / "evaluation.json").read_text("utf-8"))
+    readme = (weights.DATA.parent / "README.md").read_text("utf-8")
+    rows = re.findall(r"`(\w+): ([^`]+)` \|[^|]*\| ([\d.]+)( %)? \|", readme)
+    assert len(rows) >= 10
+    for part, measure, figure, percent in rows:
+        figures = len(figure.partition(".")[2])
+        value = measured[part][measure] * (100 if percent else 1)
+        assert f"{value:.{figures}f}" == figure, (part, measure)
+    assert measured["date"] in readme and measured["machine"] in readme
