@@ -7,9 +7,11 @@ codes fits there. The decoder paints a picture from one code per place. In betwe
 *choose*, and a choice has no gradient; so training chooses softly (Gumbel-softmax) and the
 temperature falls until soft and hard choices are nearly the same.
 
-Ramesh et al. 2021, section 2.1 and appendix A; what the small sizes do differently is off by
-default in `DVAEConfig` (stride, norm, local, noise, sharpness). Where is the codebook? The decoder begins with
-a 1×1 convolution on a one-hot picture of K channels: its K columns *are* the codebook.
+Where is the codebook? The decoder begins with a 1×1 convolution on a one-hot picture of K
+channels: its K columns *are* the codebook.
+
+Ramesh et al. 2021, section 2.1 and appendix A. What the small sizes do differently is off by
+default in `DVAEConfig`: stride, norm, local, noise, sharpness.
 """
 
 import math
