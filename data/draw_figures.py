@@ -28,7 +28,6 @@ CAPTIONS = (
 )
 
 
-
 def draw_sheet() -> Image.Image:
     """Two columns of captions, each with its six pictures."""
     models = weights.load_pretrained("tiny")
