@@ -241,7 +241,7 @@ def make_job(args, preset: Preset, config: TrainConfig):
     from minidalle import recipes
 
     if args.model == "dvae":
-        return recipes.dvae_job(preset.dvae, config, args.data, args.seed)
+        return recipes.dvae_job(preset.dvae, config, args.data, args.seed, preset.dvae_loss)
     bpe = trained_before(args, "bpe")
     V = bpe.vocab  # a folder of few words gives fewer merges than the preset has room for
     if args.model == "clip":
@@ -249,7 +249,7 @@ def make_job(args, preset: Preset, config: TrainConfig):
         return recipes.clip_job(sizes, config, args.data, args.seed, bpe)
     dvae = trained_before(args, "dvae")
     sizes = replace(preset.dalle, vocab=V, codebook=dvae.config.codebook, grid=dvae.config.grid)
-    return recipes.dalle_job(sizes, config, args.data, args.seed, bpe, dvae)
+    return recipes.dalle_job(sizes, config, args.data, args.seed, bpe, dvae, preset.bpe_dropout)
 
 
 def trained_before(args, model: str):

@@ -24,8 +24,8 @@ class DVAEConfig:
     stride: int = 1  # pixels per step of the first convolution; the last one undoes it
     norm: bool = False  # layer norm before each residual block; the paper has none
     local: bool = False  # the encoder's blocks see their own place only, so a code is a patch
-    noise: float = 0.0  # half-width of uniform noise on the pixels to be explained, up to ε
-    sharpness: float = 1.0  # the encoder's logits are multiplied by this
+    tied: bool = False  # the encoder ends in a vector, and a code fits if its own vector is near
+    noise: float = 0.0  # standard deviation by which the logits of pixels are blurred in the loss
 
     @property
     def grid(self) -> int:
@@ -77,13 +77,35 @@ class CLIPConfig:
 
 
 @dataclass(frozen=True)
+class Ramp:
+    """A number that moves along a half-cosine from `start`, to be `end` from t = `until` on.
+
+    t runs from 0 to 1 over the training.
+    """
+
+    start: float
+    end: float
+    until: float = 1.0
+
+
+@dataclass(frozen=True)
+class DVAELoss:
+    """How the terms of the dVAE's loss change while it trains."""
+
+    temperature: Ramp = Ramp(1, 1 / 16, 150_000 / 3_000_000)  # τ of the soft choice
+    kl: Ramp = Ramp(0, 6.6, 5_000 / 3_000_000)  # β
+    evenness: Ramp = Ramp(0, 0)  # asks that a batch use all codes alike; the paper has no such term
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How long and how fast one model learns."""
 
     steps: int
     batch: int
     lr: float
-    final_lr: float = 0.0
+    final_lr: float = 0.0  # reached at the share `lr_until` of the run
+    lr_until: float = 1.0
     warmup: int = 100  # steps of linear warm-up
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
@@ -100,29 +122,31 @@ class Preset:
     dalle: DALLEConfig
     clip: CLIPConfig
     train: dict[str, TrainConfig]
+    dvae_loss: DVAELoss = DVAELoss()
+    bpe_dropout: float = 0.1  # share of merges skipped while the transformer trains
 
 
 def _tiny() -> Preset:
     """32×32 pixels, 8×8 codes: minutes on two CPU cores."""
     vocab, text_len = 1024, 32
-    dvae = DVAEConfig(image_size=32, codebook=512, width=128, groups=1, blocks=2, code_width=64,
-                      stride=4, norm=True, local=True, noise=0.095, sharpness=16)
-    dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=160, depth=6, heads=5, kernel=5)
+    dvae = DVAEConfig(image_size=32, codebook=512, width=256, groups=1, blocks=2, code_width=64,
+                      stride=4, norm=True, local=True, tied=True, noise=1)
+    dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=128, depth=4, heads=4, kernel=5)
     clip = CLIPConfig(embed=128, image_size=32, patch=8, vision_width=128, vision_depth=4,
                       vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=128,
                       text_depth=3, text_heads=4, end=vocab + 1)
     return Preset(dvae, dalle, clip, {
-        "dvae": TrainConfig(12_000, 16, lr=3e-3, final_lr=3e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.995),
+        "dvae": TrainConfig(12_000, 16, lr=6e-3, final_lr=6e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.995),
         "clip": TrainConfig(4_000, 128, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
-        "dalle": TrainConfig(6_000, 32, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045, ema=0.995),
-    })  # fmt: skip
+        "dalle": TrainConfig(40_000, 8, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045, ema=0.999),
+    }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6)), bpe_dropout=0.0)  # fmt: skip
 
 
 def _small() -> Preset:
     """64×64 pixels, 16×16 codes: for one GPU."""
     vocab, text_len = 2048, 64
     dvae = DVAEConfig(image_size=64, codebook=1024, width=128, groups=1, blocks=4, code_width=128,
-                      stride=4, norm=True, local=True, noise=0.095, sharpness=16)
+                      stride=4, norm=True, local=True, tied=True, noise=1)
     dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=512, depth=12, heads=8, kernel=7)
     clip = CLIPConfig(embed=256, image_size=64, patch=8, vision_width=256, vision_depth=6,
                       vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=256,
@@ -131,14 +155,14 @@ def _small() -> Preset:
         "dvae": TrainConfig(20_000, 64, lr=2e-3, final_lr=2e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.999),
         "clip": TrainConfig(10_000, 512, lr=5e-4, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
         "dalle": TrainConfig(20_000, 256, lr=6e-4, betas=(0.9, 0.96), decay=0.045, ema=0.999),
-    })  # fmt: skip
+    }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6)))  # fmt: skip
 
 
 def _paper() -> Preset:
     """256×256 pixels, 32×32 codes, 12 billion parameters: the published figures."""
     return Preset(DVAEConfig(), DALLEConfig(), CLIPConfig(), {
-        "dvae": TrainConfig(3_000_000, 512, lr=1e-4, final_lr=1.25e-6, warmup=1, betas=(0.9, 0.999),
-                            decay=1e-4, ema=0.999),
+        "dvae": TrainConfig(3_000_000, 512, lr=1e-4, final_lr=1.25e-6, lr_until=1.2 / 3, warmup=1,
+                            betas=(0.9, 0.999), decay=1e-4, ema=0.999),
         "clip": TrainConfig(390_000, 32_768, lr=5e-4, warmup=2000, betas=(0.9, 0.98), eps=1e-6, decay=0.2),
         "dalle": TrainConfig(430_000, 1024, lr=4.5e-4, warmup=5000, betas=(0.9, 0.96), decay=0.045,
                              clip=4.0),

@@ -118,10 +118,7 @@ def open_picture(path: Path, image_size: int) -> np.ndarray:
 
 
 def open_data(name: str, image_size: int = 32, near_misses: int = 0) -> list[Scenes | Pictures]:
-    """The sources called "scenes", "emoji" or "both", or the one in a folder.
-
-    A batch is split evenly between the sources.
-    """
+    """The sources called "scenes", "emoji" or "both", or the one in a folder."""
     sources = {
         "scenes": lambda: [Scenes(image_size, near_misses=near_misses)],
         "emoji": lambda: [emoji_pictures()],
@@ -134,9 +131,9 @@ def open_data(name: str, image_size: int = 32, near_misses: int = 0) -> list[Sce
     raise ValueError(f"{name!r} is no data set: say scenes, emoji, both or the path of a folder")
 
 
-def shares(sources: list, size: int) -> list[int]:
-    """How many of a batch each source gives, the first one what is left over."""
-    each = size // len(sources)
+def shares(sources: list, size: int, first: int = 1) -> list[int]:
+    """How many of a batch each source gives: the first one counts `first` times, and rounds up."""
+    each = size // (len(sources) - 1 + first)
     return [size - each * (len(sources) - 1)] + [each] * (len(sources) - 1)
 
 

@@ -11,7 +11,7 @@ Where is the codebook? The decoder begins with a 1×1 convolution on a one-hot p
 channels: its K columns *are* the codebook.
 
 Ramesh et al. 2021, section 2.1 and appendix A. What the small sizes do differently is off by
-default in `DVAEConfig`: stride, norm, local, noise, sharpness.
+default in `DVAEConfig`: stride, norm, local, tied, noise.
 """
 
 import math
@@ -37,14 +37,27 @@ def unmap_pixels(x: Tensor) -> Tensor:
     return ((x - EPSILON) / (1 - 2 * EPSILON)).clamp(0, 1)
 
 
-def logit_laplace(x: Tensor, mu: Tensor, ln_b: Tensor) -> Tensor:
+def logit_laplace(x: Tensor, mu: Tensor, ln_b: Tensor, noise: float = 0.0) -> Tensor:
     """Log-density of x in (0, 1) whose logit is Laplace(μ, b) (paper, equation 2).
 
     A Laplace density on logit x, times |d logit x / dx| = 1 / (x (1 - x)): unlike L1 or L2,
-    all of its mass lies on values that a pixel can have.
+    all of its mass lies on values that a pixel can have. With `noise`, logit x is taken to be
+    blurred by Gaussian noise of that standard deviation: |logit x - μ| is replaced by its mean.
     """
-    distance = (torch.logit(x) - mu).abs() / ln_b.exp()
+    distance = mean_distance(torch.logit(x) - mu, noise) / ln_b.exp()
     return -distance - math.log(2) - ln_b - torch.log(x * (1 - x))
+
+
+def mean_distance(d: Tensor, noise: float) -> Tensor:
+    """E|d + noise · n| for a standard normal n: |d| far away, a parabola near 0.
+
+    >>> round(mean_distance(torch.tensor(0.0), 1.0).item(), 4)  # √(2/π)
+    0.7979
+    """
+    if noise == 0:
+        return d.abs()
+    z = d / noise
+    return d * torch.erf(z / math.sqrt(2)) + noise * math.sqrt(2 / math.pi) * torch.exp(-(z**2) / 2)
 
 
 # ---- choosing softly --------------------------------------------------------------------
@@ -139,7 +152,7 @@ class DVAE(nn.Module):
             conv(3, widths[0], 7, config.stride),
             *groups(config, widths[0], widths, kernels, lambda: nn.MaxPool2d(2)),
             nn.ReLU(),
-            conv(widths[-1], config.codebook, 1),
+            conv(widths[-1], config.code_width if config.tied else config.codebook, 1),
         )
         self.codebook = conv(config.codebook, config.code_width, 1)
         # Six channels: μ for red, green and blue, then ln b for each.
@@ -151,21 +164,27 @@ class DVAE(nn.Module):
             conv(widths[0], 6 * config.stride**2, 1),
             nn.PixelShuffle(config.stride),  # (with stride 1 it does nothing)
         )
-        if config.sharpness != 1:  # a one-hot picture has one input per place that is not 0
-            nn.init.normal_(self.codebook.weight)
+        if config.tied:
+            nn.init.normal_(self.codebook.weight)  # a one-hot picture has one input per place
+            self.ln_sharpness = nn.Parameter(torch.tensor(math.log(2 / math.sqrt(config.code_width))))
 
     def logits(self, images: Tensor) -> Tensor:
         """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w)."""
-        return self.config.sharpness * self.encoder(map_pixels(images))
+        x = self.encoder(map_pixels(images))
+        if not self.config.tied:
+            return x
+        # -|x - code|² / 2, without |x|² / 2, which is the same for all codes
+        codes = self.codebook.weight.transpose(0, 1)  # (K, code width, 1, 1)
+        fit = F.conv2d(x, codes, bias=-codes.square().sum((1, 2, 3)) / 2)
+        return self.ln_sharpness.exp() * fit
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """The best code of each place, (B, h, w) int64, for pictures (B, 3, H, W) in [0, 1]."""
         size = self.config.image_size
-        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
-            raise ValueError(
-                f"expected pictures (B, 3, {size}, {size}) in [0, 1], got {tuple(images.shape)}"
-            )
+        if not images.is_floating_point() or images.ndim != 4 or images.shape[1:] != (3, size, size):
+            raise ValueError(f"expected pictures (B, 3, {size}, {size}) in [0, 1], "
+                             f"got {images.dtype} {tuple(images.shape)}")
         return self.logits(images).argmax(1)
 
     @torch.no_grad()
@@ -187,11 +206,7 @@ class DVAE(nn.Module):
         logits = self.logits(images)
         soft = gumbel_softmax(logits, temperature, generator)
         mu, ln_b = self.decoder(self.codebook(soft)).chunk(2, dim=1)
-        x = map_pixels(images)
-        if self.config.noise:
-            u = torch.rand(x.shape, generator=generator).to(x.device)
-            x = x + self.config.noise * (2 * u - 1)
-        reconstruction = -logit_laplace(x, mu, ln_b).mean()
+        reconstruction = -logit_laplace(map_pixels(images), mu, ln_b, self.config.noise).mean()
         kl = kl_from_uniform(logits).mean()
         uneven = kl_from_uniform(F.softmax(logits, dim=1).mean((0, 2, 3)).log()[None]).mean()
         # The ELBO sums the KL over h·w places and the likelihood over 3·H·W colour values.

@@ -13,22 +13,20 @@ from torch import Tensor
 
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, end_positions
-from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
+from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, TrainConfig
 from minidalle.datasets import Pictures, Scenes, mixed_batch, open_data, shares, to_tensor
 from minidalle.dvae import DVAE, codebook_use
-from minidalle.training import Job, half_cosine
+from minidalle.training import Job, at
 from minidalle.transformer import DALLE
 
 AHEAD = 8  # batches of scenes that are drawn and encoded together
+SCENES_TO_EMOJI = 3  # a transformer's batch of both has three scenes for each emoji
 CAPTION_DROPOUT = 0.1  # share of captions replaced by pads, which is what guidance needs
-KL_WEIGHT = 0.03  # β; the paper's 6.6 is for a codebook and a picture of its size
-USE_WEIGHT = 0.1  # how much an even use of the codebook counts at first
-BPE_DROPOUT = 0.1  # share of merges skipped while training (paper, section 2.2)
 
 
-def seeded(seed: int, step: int) -> tuple[Random, torch.Generator]:
-    """The randomness of a step, for Python and for torch."""
-    rng = Random(f"{seed} {step}")
+def seeded(seed: int, step: int, use: str = "batch") -> tuple[Random, torch.Generator]:
+    """The randomness of a step, for Python and for torch; another one for every use."""
+    rng = Random(f"{seed} {step} {use}")
     return rng, torch.Generator().manual_seed(rng.getrandbits(62))
 
 
@@ -43,17 +41,7 @@ def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
     return captions
 
 
-def dvae_temperature(t: float) -> float:
-    """τ: soft at first, 1/8 from t = 0.6 on."""
-    return half_cosine(1.0, 1 / 8, t / 0.6)
-
-
-def dvae_use_weight(t: float) -> float:
-    """How much an even use of the codebook counts: less when every code has found a meaning."""
-    return half_cosine(USE_WEIGHT, USE_WEIGHT / 3, t / 0.6)
-
-
-def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int) -> Job:
+def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, weigh: DVAELoss) -> Job:
     """Pictures only, each mirrored half of the time (paper, appendix A.2)."""
     torch.manual_seed(seed)
     sources = open_data(data, config.image_size)
@@ -66,8 +54,9 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int) -> Jo
         return (torch.where(mirrored[:, None, None, None], images.flip(-1), images),)
 
     def loss(model, batch, t: float, step: int):
-        _, generator = seeded(seed, step)
-        return model(batch[0], dvae_temperature(t), KL_WEIGHT, generator, dvae_use_weight(t))
+        _, generator = seeded(seed, step, "noise")
+        tau, beta, even = (at(ramp, t) for ramp in (weigh.temperature, weigh.kl, weigh.evenness))
+        return model(*batch, tau, beta, generator, even)
 
     def log(parts):
         perplexity, dead = codebook_use(parts["use"])
@@ -93,18 +82,20 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
     return Job("clip", model, batch, lambda model, batch, t, step: model(*batch))
 
 
-def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE) -> Job:
+def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE,
+              bpe_dropout: float = 0.0) -> Job:
     """Framed captions and codes."""
     torch.manual_seed(seed)
     sources = open_data(data, dvae.config.image_size)
     model = DALLE(config)
-    coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, shares(sources, train.batch))]
+    sizes = shares(sources, train.batch, SCENES_TO_EMOJI)
+    coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, sizes)]
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
         rng, generator = seeded(seed, step)
         parts = [source(step, rng) for source in coded]
         captions = sum((captions for captions, _ in parts), [])
-        text = bpe.frames(captions, config.text_len, truncate=True, dropout=BPE_DROPOUT, generator=generator)
+        text = bpe.frames(captions, config.text_len, truncate=True, dropout=bpe_dropout, generator=generator)
         unsaid = torch.rand(len(text), generator=generator) < CAPTION_DROPOUT
         text[unsaid] = no_caption(bpe, config.text_len)
         return text, torch.cat([codes for _, codes in parts])

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from minidalle import weights
-from minidalle.config import TrainConfig
+from minidalle.config import Ramp, TrainConfig
 
 Batch = tuple[Tensor, ...]
 
@@ -37,12 +37,17 @@ def half_cosine(start: float, end: float, t: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * min(t, 1))) / 2
 
 
+def at(ramp: Ramp, t: float) -> float:
+    """Where a ramp has got to at time t."""
+    return half_cosine(ramp.start, ramp.end, t / ramp.until)
+
+
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then a half-cosine to config.final_lr at the last step."""
+    """Linear warm-up, then a half-cosine that reaches config.final_lr when the run ends."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
-    t = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return half_cosine(config.lr, config.final_lr, t)
+    end = config.lr_until * config.steps
+    return half_cosine(config.lr, config.final_lr, (step - config.warmup) / max(1, end - config.warmup))
 
 
 # ---- the loop ---------------------------------------------------------------------------

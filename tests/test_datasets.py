@@ -78,6 +78,7 @@ def test_nothing_twice_while_there_is_enough():
 
 def test_shares_add_up():
     assert shares([0], 9) == [9] and shares([0, 1], 9) == [5, 4] and shares([0, 1, 2], 8) == [4, 2, 2]
+    assert shares([0, 1], 8, first=3) == [6, 2] and shares([0], 8, first=3) == [8]
 
 
 # ---- folders ----------------------------------------------------------------------------

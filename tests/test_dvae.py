@@ -1,6 +1,7 @@
 """The dVAE against torch.distributions, numerical integrals and the paper's counts."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import distributions as D
 
 from minidalle.config import DVAEConfig
 from minidalle.dvae import DVAE, codebook_use, gumbel_softmax, kl_from_uniform
-from minidalle.dvae import logit_laplace, map_pixels, unmap_pixels
+from minidalle.dvae import logit_laplace, map_pixels, mean_distance, unmap_pixels
 from minidalle.training import half_cosine
 
 SMALL = DVAEConfig(image_size=16, codebook=10, width=8, groups=2, blocks=1, code_width=6, norm=True)
@@ -133,14 +134,25 @@ def test_an_even_use_of_the_codebook_costs_nothing():
     assert (loss - parts["reconstruction"]).item() == pytest.approx(0.5 * math.log(4), rel=1e-4)
 
 
-def test_noise_stays_inside_the_margin_and_follows_the_generator():
-    model = DVAE(DVAEConfig(8, 4, 8, groups=1, blocks=1, code_width=4, noise=0.095))
-    black = torch.zeros(1, 3, 8, 8)  # 0.1 after map_pixels, so down to 0.005 with noise
-    losses = [model(black, 1.0, 0.0, torch.Generator().manual_seed(s))[0].item() for s in (1, 1, 2)]
-    assert losses[0] == losses[1] != losses[2] and all(map(math.isfinite, losses))
+def test_blur_equals_the_mean_over_noise():
+    d, n = torch.tensor([-3.0, -0.2, 0.0, 0.5, 4.0]).double(), torch.linspace(-8, 8, 4001).double()
+    weight = D.Normal(0.0, 1.0).log_prob(n).exp()
+    for noise in (0.3, 1.0):
+        mean = torch.trapezoid((d[:, None] + noise * n).abs() * weight, n)
+        assert torch.allclose(mean_distance(d, noise), mean, atol=1e-5)
+    assert mean_distance(d, 0.0).equal(d.abs())
 
 
-def test_codebook_and_encoder_learn_through_the_soft_choice(dvae, images):
+def test_a_tied_encoder_chooses_the_nearest_code(images):
+    model = DVAE(replace(SMALL, tied=True))
+    x = model.encoder(map_pixels(images)).flatten(2).transpose(1, 2)  # (B, h·w, code width)
+    codes = model.codebook.weight[:, :, 0, 0].T
+    assert model.encode(images).flatten(1).equal(torch.cdist(x, codes[None]).argmin(-1))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_codebook_and_encoder_learn_through_the_soft_choice(tied, images):
+    dvae = DVAE(replace(SMALL, tied=tied))
     dvae(images, 1.0, 1.0)[0].backward()
     for name, parameter in dvae.named_parameters():
         assert parameter.grad.abs().sum() > 0, name

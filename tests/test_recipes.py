@@ -8,7 +8,7 @@ import torch
 
 from minidalle import recipes
 from minidalle.bpe import BPE
-from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
+from minidalle.config import PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.datasets import Pictures, Scenes, to_tensor
 from minidalle.dvae import DVAE
 
@@ -28,7 +28,7 @@ def dvae():
 
 def jobs(bpe, dvae):
     V, T = bpe.vocab, 32
-    yield recipes.dvae_job(dvae.config, LENGTH, "scenes", 3)
+    yield recipes.dvae_job(dvae.config, LENGTH, "scenes", 3, PRESETS["tiny"].dvae_loss)
     clip = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
     yield recipes.clip_job(clip, LENGTH, "scenes", 3, bpe)
     dalle = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2)
@@ -79,7 +79,18 @@ def test_some_captions_are_left_unsaid(bpe, dvae):
     assert 0.05 < share < 0.16
 
 
-def test_schedules_reach_their_ends():
-    assert recipes.dvae_temperature(0) == 1 and recipes.dvae_temperature(0.6) == 1 / 8
-    assert recipes.dvae_temperature(1) == 1 / 8
-    assert recipes.dvae_use_weight(0) == recipes.USE_WEIGHT > recipes.dvae_use_weight(1) > 0
+def test_the_dvae_is_trained_by_the_schedules_of_its_preset(dvae, monkeypatch):
+    """The paper's: τ from 1 to 1/16 in 150 000 of 3 000 000 steps, β from 0 to 6.6 in 5 000."""
+    job = recipes.dvae_job(dvae.config, LENGTH, "scenes", 3, PRESETS["paper"].dvae_loss)
+    seen = []
+    monkeypatch.setattr(job.model, "forward", lambda images, *terms: seen.append(terms))
+    for step in (0, 2_500, 5_000, 75_000, 150_000, 3_000_000):
+        job.loss(job.model, job.batch(0), step / 3_000_000, step)
+    taus, betas, _, evenness = zip(*seen)
+    assert taus == pytest.approx((1, 0.99936, 0.99743, 0.53125, 1 / 16, 1 / 16), abs=1e-5)
+    assert betas == pytest.approx((0, 3.3, 6.6, 6.6, 6.6, 6.6)) and set(evenness) == {0}
+
+
+def test_mirroring_and_gumbel_noise_draw_from_different_streams():
+    batch, noise = (recipes.seeded(3, 7, use)[1] for use in ("batch", "noise"))
+    assert not torch.rand(8, generator=batch).equal(torch.rand(8, generator=noise))

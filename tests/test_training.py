@@ -189,6 +189,8 @@ def test_learning_rate_by_hand():
     assert rates[12] == pytest.approx(0.2)
     assert learning_rate(replace(config, warmup=0), 0) == 1.0
     assert learning_rate(replace(config, warmup=50), 11) == pytest.approx(12 / 50)
+    early = replace(config, lr_until=0.5)  # from step 6 on
+    assert [learning_rate(early, step) for step in (5, 6, 11)] == pytest.approx([0.6, 0.2, 0.2])
 
 
 def test_only_matrices_and_kernels_decay():
