@@ -62,12 +62,12 @@ class Pictures:
         return captions, self.pictures[chosen]
 
 
-def emoji_pictures(split: int = emoji.TRAIN, coloured: int = 2) -> Pictures:
+def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) -> Pictures:
     """The emoji pack over white, and over `coloured` other backgrounds, which captions name."""
     pack = emoji.load_pack()
     others = [name for name in scenes.BACKGROUNDS if name != "white"]
     captions, pictures = [], []
-    for i in np.flatnonzero(pack.split == split):
+    for i in np.flatnonzero(np.isin(pack.split, splits)):
         for name in ["white"] + [others[(int(i) + 2 * k) % len(others)] for k in range(coloured)]:
             templates = range(len(emoji.TEMPLATES))
             captions.append(tuple(emoji.caption(pack, i, t, name) for t in templates))

@@ -40,7 +40,7 @@ def reconstruction(models: Pretrained, captions: int, candidates: int, seed: int
     """Mean PSNR in dB of held-out pictures through the dVAE, and its use of the codebook on them."""
     held_out = {
         "scenes": Scenes(models.dvae.config.image_size, "unseen"),
-        "emoji": emoji_pictures(emoji.UNSEEN_CONCEPT, coloured=0),
+        "emoji": emoji_pictures((emoji.UNSEEN_CONCEPT, emoji.UNSEEN_COMBINATION), coloured=0),
     }
     figures, K = {}, models.dvae.config.codebook
     use = torch.zeros(K)
