@@ -69,7 +69,7 @@ def gumbel_softmax(logits: Tensor, temperature: float, generator=None) -> Tensor
     -ln(-ln u) is Gumbel noise, and the argmax of logits plus Gumbel noise is an exact sample
     of their softmax. Dividing by the temperature and taking a softmax makes that argmax soft.
     """
-    u = torch.empty_like(logits).uniform_(generator=generator)
+    u = torch.empty_like(logits, dtype=torch.float32).uniform_(generator=generator)
     noise = -torch.log(-torch.log(u.clamp(1e-10, 1 - 1e-7)))
     return F.softmax((logits + noise) / temperature, dim=1)
 
