@@ -152,5 +152,5 @@ def test_init_and_weight_decay_follow_the_table():
             assert (parameter == 1).all(), name
         else:
             last = name.endswith(("out.weight", "down.weight"))
-            std = 0.02 / math.sqrt(4) if last else 0.02
+            std = 1 / math.sqrt(64) / (math.sqrt(4) if last else 1)
             assert parameter.std().item() == pytest.approx(std, rel=0.3 if "start" in name else 0.15), name
