@@ -61,10 +61,11 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("caption", metavar="CAPTION", help="after --, if it begins with a dash")
     draw.add_argument("--candidates", type=int, default=32, metavar="N", help="pictures drawn (32)")
     draw.add_argument("--keep", type=int, default=8, metavar="K", help="pictures kept by CLIP (8)")
-    draw.add_argument("--temperature", type=float, default=1.0, help="0: the likeliest code (1.0)")
+    draw.add_argument("--temperature", type=float, metavar="T",
+                      help="0: the likeliest code, 1: as in the paper (0.5)")
     draw.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest codes")
     draw.add_argument("--top-p", type=float, metavar="P", help="… of those that make up P")
-    draw.add_argument("--guidance", type=float, metavar="G", help="weight of the caption; 1 is off")
+    draw.add_argument("--guidance", type=float, metavar="G", help="weight of the caption; 1 is off (1.5)")
     draw.add_argument("--truncate", action="store_true", help="cut a caption that is too long")
     draw.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE")
 
@@ -112,10 +113,11 @@ def run_draw(args) -> None:
     plots.picture_format(args.out)  # not after a minute of drawing
     models = open_models(args)
     load = time.perf_counter() - begin
+    how = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p", "guidance")}
     drawing = pipeline.draw(
-        models, args.caption, args.candidates, args.keep, args.seed, args.temperature, args.top_k,
-        args.top_p, pipeline.GUIDANCE if args.guidance is None else args.guidance, args.truncate,
-        lambda positions: tqdm(positions, desc="drawing", unit="code", leave=False),
+        models, args.caption, args.candidates, args.keep, args.seed, truncate=args.truncate,
+        progress=lambda positions: tqdm(positions, desc="drawing", unit="code", leave=False),
+        **{name: value for name, value in how.items() if value is not None},
     )  # fmt: skip
     ranked = [(int(i), float(score)) for i, score in zip(drawing.order, drawing.scores)]
     scores = [f"#{i}  {score:.3f}" for i, score in ranked]

@@ -143,9 +143,12 @@ def contrastive_loss(logits: Tensor) -> Tensor:
 
     Row i asks which caption belongs to picture i, column j which picture to caption j. For
     [[2 0] [1 1]] the rows cost ln(1+e⁻²) and ln 2, the columns ln(1+e⁻¹) each: mean 0.3616.
+
+    Further rows (M, B) are pictures that belong to no caption: a caption has to pass them over.
     """
-    pairs = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+    captions = logits.shape[1]
+    pairs = torch.arange(captions, device=logits.device)
+    return (F.cross_entropy(logits[:captions], pairs) + F.cross_entropy(logits.T, pairs)) / 2
 
 
 class CLIP(nn.Module):
@@ -201,20 +204,21 @@ class CLIP(nn.Module):
         return self.logit_scale.exp()
 
     def forward(self, images: Tensor, text: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """B pictures and their B captions → loss in nats, and parts without gradient.
+        """B captions, their B pictures, and any number of others → loss in nats, and parts.
 
-        Parts: `image_to_text` and `text_to_image`, the shares of pictures and of captions that
-        choose their own partner, and `scale`. Raises ValueError if the batches differ in size.
+        Parts, without gradient: `image_to_text` and `text_to_image`, the shares of pictures and
+        of captions that choose their own partner, and `scale`. Raises ValueError if there are
+        fewer pictures than captions.
         """
-        if len(images) != len(text):
-            raise ValueError(f"expected {len(images)} captions, one each, got {len(text)}")
+        if len(images) < len(text):
+            raise ValueError(f"expected a picture for each of {len(text)} captions, got {len(images)}")
         picture = F.normalize(self.encode_image(images), dim=-1)
         caption = F.normalize(self.encode_text(text), dim=-1)
         scale = self.scale()
-        logits = scale * picture @ caption.T  # (B, B)
-        pairs = torch.arange(len(logits), device=logits.device)
+        logits = scale * picture @ caption.T  # (M, B), M ≥ B
+        pairs = torch.arange(len(text), device=logits.device)
         parts = {
-            "image_to_text": (logits.argmax(dim=1) == pairs).float().mean(),
+            "image_to_text": (logits[: len(text)].argmax(dim=1) == pairs).float().mean(),
             "text_to_image": (logits.argmax(dim=0) == pairs).float().mean(),
             "scale": scale.detach(),
         }

@@ -8,13 +8,14 @@ ahead, a few batches at a time; the log's `data_share` says how much of a step t
 from functools import lru_cache
 from random import Random
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, end_positions
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, TrainConfig
-from minidalle.datasets import Pictures, Scenes, mixed_batch, open_data, shares, to_tensor
+from minidalle.datasets import Pictures, Scenes, mixed_batch, open_data, shares, spoilt, to_tensor
 from minidalle.dvae import DVAE, codebook_use
 from minidalle.training import Job, at
 from minidalle.transformer import DALLE
@@ -67,7 +68,12 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, weigh
 
 
 def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: BPE) -> Job:
-    """Pictures and captions, with near misses in every batch of scenes."""
+    """Pictures and captions, with near misses in every batch of scenes.
+
+    CLIP learns what it needs to tell a batch apart, and nothing else: shown clean pictures
+    only, it does not mind a smudge and may even like it. So each batch also has half as many
+    spoilt pictures, which belong to no caption.
+    """
     torch.manual_seed(seed)
     sources = open_data(data, config.image_size, near_misses=3)
     model = CLIP(config)
@@ -77,6 +83,7 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
         captions, pictures = mixed_batch(sources, rng, train.batch)
         text = bpe.frames(captions, config.text_len, truncate=True)
         longest = int(end_positions(text, config.end).max())  # what follows an end has no effect
+        pictures = np.concatenate([pictures, spoilt(pictures, rng, train.batch // 2)])
         return to_tensor(pictures), text[:, : longest + 1]
 
     return Job("clip", model, batch, lambda model, batch, t, step: model(*batch))

@@ -54,6 +54,14 @@ def test_loss_of_two_pairs_by_hand():
     assert loss == pytest.approx((rows + columns) / 2) == pytest.approx(0.3616, abs=1e-4)
 
 
+def test_a_picture_of_no_caption_is_a_wrong_answer():
+    """Rows as above; each column has one more rival, 1 below its partner."""
+    rows = (math.log(1 + math.exp(-2)) + math.log(2)) / 2
+    columns = math.log(1 + 2 * math.exp(-1))
+    loss = contrastive_loss(torch.tensor([[2.0, 0.0], [1.0, 1.0], [1.0, 0.0]])).item()
+    assert loss == pytest.approx((rows + columns) / 2)
+
+
 def test_loss_and_parts_equal_numpy(clip, images, text):
     loss, parts = clip(images, text)
     unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)  # noqa: E731
@@ -227,8 +235,8 @@ def test_bad_ids_get_one_sentence(clip, bad, words):
 
 
 def test_bad_calls_get_one_sentence(clip, images, text):
-    with pytest.raises(ValueError, match="expected 7 captions, one each, got 6"):
-        clip(images, text[:6])
+    with pytest.raises(ValueError, match="expected a picture for each of 7 captions, got 6"):
+        clip(images[:6], text)
     for keep in (0, 8):
         with pytest.raises(ValueError, match=f"between 1 and 7 pictures, got {keep}"):
             rerank(clip, text[0], images, keep)
