@@ -273,8 +273,8 @@ def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
     config = DALLEConfig(V, T, len(palette), 8, width=64, depth=2, heads=2, kernel=3)
     model = DALLE(config)
     job = Job("dalle", model, lambda step: (text, codes), lambda model, batch, t, step: model(*batch))
-    train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema=0.9), tmp_path)
+    train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema=0.9), tmp_path, log_every=10)
     _, rows = results(tmp_path, "dalle")
-    assert float(rows[0]["image"]) > 0.2 and float(rows[-1]["image"]) < 0.02
+    assert float(rows[0]["image"]) > 0.5 and float(rows[-1]["image"]) < 0.02
     learned = weights.load(tmp_path / "dalle.safetensors", "DALLE")
     assert (sample(learned, text, temperature=0) == codes).float().mean() > 0.99
