@@ -246,10 +246,10 @@ def make_job(args, preset: Preset, config: TrainConfig):
         return recipes.dvae_job(preset.dvae, config, args.data, args.seed, preset.dvae_loss)
     bpe = trained_before(args, "bpe")
     V = bpe.vocab  # a folder of few words gives fewer merges than the preset has room for
+    dvae = trained_before(args, "dvae")
     if args.model == "clip":
         sizes = replace(preset.clip, vocab=V + 1 + preset.clip.text_len, end=V + 1)
-        return recipes.clip_job(sizes, config, args.data, args.seed, bpe)
-    dvae = trained_before(args, "dvae")
+        return recipes.clip_job(sizes, config, args.data, args.seed, bpe, dvae)
     sizes = replace(preset.dalle, vocab=V, codebook=dvae.config.codebook, grid=dvae.config.grid)
     return recipes.dalle_job(sizes, config, args.data, args.seed, bpe, dvae, preset.bpe_dropout)
 

@@ -141,26 +141,3 @@ def mixed_batch(sources: list, rng: Random, size: int) -> tuple[list[str], np.nd
     """`size` captions and pictures, drawn evenly from all sources."""
     parts = [source.batch(rng, n) for source, n in zip(sources, shares(sources, size))]
     return sum((captions for captions, _ in parts), []), np.concatenate([p for _, p in parts])
-
-
-def spoilt(pictures: np.ndarray, rng: Random, count: int) -> np.ndarray:
-    """`count` of the pictures (B, S, S, 3), each with rectangles of another one pasted in.
-
-    One to three rectangles, of one to three squares a side (a picture has 8×8), taken anywhere
-    and put anywhere. Where that changes nothing that can be seen, the picture is left out.
-    """
-    kept, squares = [], scenes.SQUARES
-    square = pictures.shape[1] // squares  # pixels a side
-    for i in rng.sample(range(len(pictures)), count):
-        picture, other = pictures[i].copy(), rng.choice(pictures)
-        for _ in range(rng.choice((1, 1, 2, 3))):
-            height, width = rng.choice((1, 2, 2, 3)), rng.choice((1, 2, 2, 3))
-            (a, b), (c, d) = [
-                (square * rng.randint(0, squares - height), square * rng.randint(0, squares - width))
-                for _ in range(2)
-            ]
-            h, w = square * height, square * width
-            picture[a : a + h, b : b + w] = other[c : c + h, d : d + w]
-        if np.abs(picture.astype(int) - pictures[i]).sum() > 2000:  # eight values of 255
-            kept.append(picture)
-    return np.stack(kept) if kept else pictures[:0]

@@ -8,14 +8,13 @@ ahead, a few batches at a time; the log's `data_share` says how much of a step t
 from functools import lru_cache
 from random import Random
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, end_positions
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, TrainConfig
-from minidalle.datasets import Pictures, Scenes, mixed_batch, open_data, shares, spoilt, to_tensor
+from minidalle.datasets import Pictures, Scenes, mixed_batch, open_data, shares, to_tensor
 from minidalle.dvae import DVAE, codebook_use
 from minidalle.training import Job, at
 from minidalle.transformer import DALLE
@@ -67,26 +66,52 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, weigh
     return Job("dvae", model, batch, loss, log)
 
 
-def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: BPE) -> Job:
+def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE) -> Job:
     """Pictures and captions, with near misses in every batch of scenes.
 
     CLIP learns what it needs to tell a batch apart, and nothing else: shown clean pictures
-    only, it does not mind a smudge and may even like it. So each batch also has half as many
-    spoilt pictures, which belong to no caption.
+    only, it does not mind a smudge and may even like it. So half of the pictures are seen
+    through the dVAE, as all the drawings will be that it has to rank, and each batch also has
+    half as many spoilt ones, which belong to no caption.
     """
     torch.manual_seed(seed)
     sources = open_data(data, config.image_size, near_misses=3)
     model = CLIP(config)
 
     def batch(step: int) -> tuple[Tensor, Tensor]:
-        rng, _ = seeded(seed, step)
+        rng, generator = seeded(seed, step)
         captions, pictures = mixed_batch(sources, rng, train.batch)
         text = bpe.frames(captions, config.text_len, truncate=True)
         longest = int(end_positions(text, config.end).max())  # what follows an end has no effect
-        pictures = np.concatenate([pictures, spoilt(pictures, rng, train.batch // 2)])
-        return to_tensor(pictures), text[:, : longest + 1]
+        pictures = to_tensor(pictures)
+        codes = dvae.encode(pictures)
+        painted = dvae.decode(codes)
+        chosen, worse = spoilt(codes, rng, train.batch // 2)
+        bad = dvae.decode(worse)
+        shows = (bad - painted[chosen]).abs().sum((1, 2, 3)) > 8  # some pasting cannot be seen
+        through = torch.rand(len(pictures), generator=generator) < 0.5
+        pictures = torch.where(through[:, None, None, None], painted, pictures)
+        return torch.cat([pictures, bad[shows]]), text[:, : longest + 1]
 
     return Job("clip", model, batch, lambda model, batch, t, step: model(*batch))
+
+
+def spoilt(codes: Tensor, rng: Random, count: int) -> tuple[list[int], Tensor]:
+    """Which `count` of the grids of codes (B, h, w), and these with pieces of others pasted in.
+
+    One to three rectangles, of one to three codes a side, taken anywhere and put anywhere: the
+    kind of mistake a transformer makes that writes code by code.
+    """
+    B, h, w = codes.shape
+    chosen = rng.sample(range(B), count)
+    worse = codes[chosen]
+    for grid in worse:
+        other = codes[rng.randrange(B)]
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            tall, wide = rng.choice((1, 1, 2, 3)), rng.choice((1, 1, 2, 3))
+            (to, at), (top, left) = [(rng.randint(0, h - tall), rng.randint(0, w - wide)) for _ in range(2)]
+            grid[to : to + tall, at : at + wide] = other[top : top + tall, left : left + wide]
+    return chosen, worse
 
 
 def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE,

@@ -418,8 +418,9 @@ def test_the_models_before(photos, tmp_path, refused, capsys):
     assert not out.exists()
     assert train("bpe", photos, out) == 0
     capsys.readouterr()
-    said = refused("train", "dalle", "--data", photos, "--out", out, "--preset", "speck")
-    assert "minidalle train dvae" in said
+    for model in ("clip", "dalle"):
+        said = refused("train", model, "--data", photos, "--out", out, "--preset", "speck")
+        assert "minidalle train dvae" in said
 
 
 @pytest.mark.parametrize("model", ["bpe", "dvae"])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from minidalle import scenes
 from minidalle.datasets import Pictures, Scenes, emoji_pictures, folder_pictures, mixed_batch
-from minidalle.datasets import open_data, shares, spoilt, to_tensor
+from minidalle.datasets import open_data, shares, to_tensor
 from minidalle.judge import differences
 
 
@@ -139,14 +139,3 @@ def test_unknown_and_empty_data(tmp_path):
         open_data("kittens")
     with pytest.raises(ValueError, match="holds no picture NAME.png with a caption NAME.txt"):
         open_data(str(tmp_path))
-
-
-def test_spoilt_pictures_have_something_that_can_be_seen():
-    pictures = Scenes().batch(Random(1), 40)[1]
-    before = pictures.copy()
-    bad = spoilt(pictures, Random(2), 40)
-    assert (pictures == before).all() and 20 <= len(bad) < 40
-    changed = [(abs(bad.astype(int) - picture).max(-1) > 0).sum((1, 2)) for picture in pictures]
-    assert 1 <= np.min(changed, 0).min() and np.min(changed, 0).max() <= 3 * 12 * 12
-    blank = np.full((4, 32, 32, 3), 255, np.uint8)
-    assert spoilt(blank, Random(2), 4).shape == (0, 32, 32, 3)

@@ -30,7 +30,7 @@ def jobs(bpe, dvae):
     V, T = bpe.vocab, 32
     yield recipes.dvae_job(dvae.config, LENGTH, "scenes", 3, PRESETS["tiny"].dvae_loss)
     clip = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
-    yield recipes.clip_job(clip, LENGTH, "scenes", 3, bpe)
+    yield recipes.clip_job(clip, LENGTH, "scenes", 3, bpe, dvae)
     dalle = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2)
     yield recipes.dalle_job(dalle, LENGTH, "scenes", 3, bpe, dvae)
 
@@ -49,6 +49,23 @@ def test_every_job_learns_a_step(bpe, dvae):
         loss, parts = job.loss(job.model, job.batch(0), 0.0, 0)
         loss.backward()
         assert torch.isfinite(loss) and all(np.isfinite(v) for v in job.log(parts).values())
+
+
+def test_spoilt_codes_are_pieces_of_others():
+    codes = torch.arange(6)[:, None, None].expand(6, 8, 8)  # every grid a code of its own
+    chosen, worse = recipes.spoilt(codes, Random(2), 4)
+    assert len(set(chosen)) == 4 and codes.equal(torch.arange(6)[:, None, None].expand(6, 8, 8))
+    for i, grid in zip(chosen, worse):
+        pasted = grid != i
+        assert len(grid.unique()) <= 2 and pasted.sum() <= 3 * 3 * 3  # of one other, three pieces
+    assert any((grid != i).any() for i, grid in zip(chosen, worse))
+
+
+def test_pictures_that_are_not_visibly_spoilt_are_left_out(bpe, dvae, monkeypatch):
+    monkeypatch.setattr(recipes, "spoilt", lambda codes, rng, count: ([0, 1], codes[[0, 2]]))
+    job = list(jobs(bpe, dvae))[1]
+    pictures, text = job.batch(0)
+    assert len(text) == LENGTH.batch and len(pictures) == LENGTH.batch + 1
 
 
 def test_a_finite_set_is_encoded_once(dvae, monkeypatch):
