@@ -132,12 +132,12 @@ def _tiny() -> Preset:
     dvae = DVAEConfig(image_size=32, codebook=512, width=256, groups=1, blocks=2, code_width=64,
                       stride=4, norm=True, local=True, tied=True, noise=1)
     dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=128, depth=4, heads=4, kernel=5)
-    clip = CLIPConfig(embed=128, image_size=32, patch=8, vision_width=128, vision_depth=4,
+    clip = CLIPConfig(embed=128, image_size=32, patch=4, vision_width=128, vision_depth=4,
                       vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=128,
                       text_depth=3, text_heads=4, end=vocab + 1)
     return Preset(dvae, dalle, clip, {
         "dvae": TrainConfig(12_000, 16, lr=6e-3, final_lr=6e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.995),
-        "clip": TrainConfig(12_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
+        "clip": TrainConfig(5_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
         "dalle": TrainConfig(40_000, 8, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045, ema=0.999),
     }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6)), bpe_dropout=0.0)  # fmt: skip
 
