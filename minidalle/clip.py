@@ -1,7 +1,8 @@
 """CLIP: one tower reads a picture, one reads a caption, and both point to one place.
 
-Radford et al. 2021 (arXiv 2103.00020), vision-transformer form. DALL·E draws many candidates
-for a caption and lets CLIP keep the best (Ramesh et al. 2021, section 2.6).
+Radford et al. 2021 (arXiv 2103.00020). The tower for pictures is the vision transformer below,
+or the residual network in resnet.py. DALL·E draws many candidates for a caption and lets CLIP
+keep the best (Ramesh et al. 2021, section 2.6).
 
 B batch, T text tokens, D width, H heads, E size of the shared space, g patches per side.
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minidalle.config import CLIPConfig
+from minidalle.resnet import ResNet
 
 # Mean and standard deviation of red, green and blue over CLIP's own training pictures, which
 # the official package subtracts and divides by before its model.
@@ -158,7 +160,11 @@ class CLIP(nn.Module):
         super().__init__()
         self.config = config
         D = config.text_width
-        self.visual = VisionTransformer(config)
+        if isinstance(config.vision_depth, int):
+            self.visual = VisionTransformer(config)
+        else:
+            self.visual = ResNet(config.vision_depth, config.vision_width, config.vision_heads,
+                                 config.image_size, config.embed)
         self.token_embedding = nn.Embedding(config.vocab, D)
         self.positional_embedding = nn.Parameter(0.01 * torch.randn(config.text_len, D))
         self.transformer = Transformer(D, config.text_depth, config.text_heads, causal=True)

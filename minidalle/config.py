@@ -64,9 +64,9 @@ class CLIPConfig:
 
     embed: int = 512  # size of the shared space
     image_size: int = 224
-    patch: int = 32
+    patch: int = 32  # pixels per side (a ResNet has no patches)
     vision_width: int = 768
-    vision_depth: int = 12
+    vision_depth: int | tuple[int, ...] = 12  # or, for a ResNet, the blocks of its four stages
     vision_heads: int = 12
     vocab: int = 49408  # all text ids, special tokens included
     text_len: int = 77
@@ -168,5 +168,18 @@ def _paper() -> Preset:
                              clip=4.0),
     })  # fmt: skip
 
+
+# The nine published models of CLIP, by their published names.
+OPENAI_CLIP = {
+    "RN50": CLIPConfig(1024, 224, 0, 64, (3, 4, 6, 3), 32),
+    "RN101": CLIPConfig(512, 224, 0, 64, (3, 4, 23, 3), 32),
+    "RN50x4": CLIPConfig(640, 288, 0, 80, (4, 6, 10, 6), 40, text_width=640, text_heads=10),
+    "RN50x16": CLIPConfig(768, 384, 0, 96, (6, 8, 18, 8), 48, text_width=768, text_heads=12),
+    "RN50x64": CLIPConfig(1024, 448, 0, 128, (3, 15, 36, 10), 64, text_width=1024, text_heads=16),
+    "ViT-B/32": CLIPConfig(),
+    "ViT-B/16": CLIPConfig(patch=16),
+    "ViT-L/14": CLIPConfig(768, 224, 14, 1024, 24, 16, text_width=768, text_heads=12),
+    "ViT-L/14@336px": CLIPConfig(768, 336, 14, 1024, 24, 16, text_width=768, text_heads=12),
+}
 
 PRESETS = {"tiny": _tiny(), "small": _small(), "paper": _paper()}
