@@ -1,7 +1,9 @@
 """Files of weights: what goes in comes out, and what is something else is refused unopened."""
 
 import json
+import os
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -146,3 +148,71 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(whole, monkeypa
 def test_no_such_preset():
     with pytest.raises(FileNotFoundError, match="gigantic"):
         weights.load_pretrained("gigantic")
+
+
+# ---- what OpenAI published --------------------------------------------------------------
+
+PAPER = DVAEConfig(image_size=32, codebook=24, width=8, code_width=12)  # its structure, smaller
+
+
+def test_openai_dvae_there_and_back(tmp_path):
+    model = DVAE(PAPER).eval()
+    for name, state in zip(("encoder", "decoder"), weights.to_openai_dvae(model)):
+        torch.save(state, tmp_path / name)
+    again = weights.from_openai_dvae(tmp_path / "encoder", tmp_path / "decoder")
+    assert again.config == replace(PAPER, image_size=256)
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(again.logits(images), model.logits(images))
+    codes = torch.randint(24, (2, 4, 4))
+    assert torch.equal(again.decode(codes), model.decode(codes))
+    with pytest.raises(ValueError, match="not OpenAI's encoder and decoder"):
+        weights.from_openai_dvae(tmp_path / "decoder", tmp_path / "encoder")
+    with pytest.raises(ValueError, match="as in the paper"):
+        weights.to_openai_dvae(DVAE(replace(PAPER, tied=True)))
+
+
+class Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path):
+    torch.save({"w": torch.ones(2), "more": Evil(tmp_path / "it-ran")}, tmp_path / "evil.pkl")
+    for read in (weights.read_foreign, weights.from_openai_clip,
+                 lambda path: weights.from_openai_dvae(path, path)):
+        with pytest.raises(ValueError, match="asks for posix.mkdir, which only a program") as error:
+            read(tmp_path / "evil.pkl")
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "it-ran").exists()
+    torch.load(tmp_path / "evil.pkl", weights_only=False)  # but it would
+    assert (tmp_path / "it-ran").exists()
+
+
+def test_files_that_are_something_else(tmp_path):
+    whole = tmp_path / "whole.pt"
+    torch.save({"w": torch.arange(1000)}, whole)
+    assert weights.read_foreign(whole)["w"].equal(torch.arange(1000))
+    (tmp_path / "cut.pt").write_bytes(whole.read_bytes()[:-300])
+    (tmp_path / "text.pt").write_text("no weights at all")
+    torch.save([1, 2], tmp_path / "list.pt")
+    for name, words in {"cut": "not a whole file", "text": "not a whole file", "list": "no tensors"}.items():
+        with pytest.raises(ValueError, match=words):
+            weights.from_openai_clip(tmp_path / f"{name}.pt")
+    with pytest.raises(ValueError, match="not one of OpenAI's CLIPs"):
+        weights.from_openai_clip(whole)
+    with pytest.raises(FileNotFoundError, match="no weight file"):
+        weights.read_foreign(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize("depth, width", [(2, 128), ((1, 2, 1, 1), 16)], ids=["ViT", "ResNet"])
+def test_sizes_of_a_clip_follow_from_its_tensors(tmp_path, depth, width):
+    heads = 2 if depth == 2 else 8
+    config = CLIPConfig(32, 64, 16 if depth == 2 else 0, width, depth, heads, 300, 20, 128, 3, 2, end=299)
+    model = CLIP(config).eval()
+    torch.save({name: tensor.half() for name, tensor in model.state_dict().items()}, tmp_path / "clip.pt")
+    again = weights.from_openai_clip(tmp_path / "clip.pt")
+    assert again.config == config and not again.training
+    torch.testing.assert_close(again.state_dict(), model.state_dict(), atol=1e-3, rtol=1e-3)
