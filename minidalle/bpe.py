@@ -60,8 +60,10 @@ class BPE:
     ([257, 220, 256], 'hey he')
     """
 
+    letters = [bytes([b]) for b in BYTES]  # what ids stand for before the first merge
+
     def __init__(self, merges: Iterable[Pair]):
-        self.pieces = [bytes([b]) for b in BYTES]  # id → its bytes
+        self.pieces = list(self.letters)  # id → its bytes
         self.merges = {}  # pair → the id it becomes; the lower, the earlier learned
         for a, b in merges:
             self.merges[a, b] = len(self.pieces)
@@ -150,9 +152,9 @@ class BPE:
             # Python's own generator, seeded from torch's, whose single draws are slow.
             seed = torch.randint(2**62, (), generator=generator, device=generator.device)
             coin = random.Random(seed.item())
-            return [i for word in split_words(text) for i in self._merge(word, dropout, coin)]
+            return [i for word in self.words(text) for i in self._merge(word, dropout, coin)]
         ids = []
-        for word in split_words(text):
+        for word in self.words(text):
             if word not in self._cache:
                 if len(self._cache) == 2**16:  # captions may be endless, memory is not
                     self._cache.clear()
@@ -160,9 +162,17 @@ class BPE:
             ids += self._cache[word]
         return ids
 
+    def words(self, text: str) -> list[str]:
+        """The words whose bytes are merged; no merge crosses from one to the next."""
+        return split_words(text)
+
+    def spell(self, word: str) -> list[int]:
+        """The ids of a word before any merge."""
+        return byte_ids(word)
+
     def _merge(self, word, dropout=0.0, coin=None):
         """Replay the merges on one word: at each step, of those possible, the first learned."""
-        ids = byte_ids(word)
+        ids = self.spell(word)
         while True:
             found = [(self.merges[pair], i) for i, pair in enumerate(zip(ids, ids[1:]))
                      if pair in self.merges and not (dropout and coin.random() < dropout)]
@@ -243,6 +253,13 @@ class BPE:
                              "`minidalle train bpe` makes one") from error
         return cls(merges)
 
+    @staticmethod
+    def from_clip(path: str | Path) -> "BPE":
+        """CLIP's own encoding, from OpenAI's file; see clip_bpe.py."""
+        from minidalle.clip_bpe import ClipBPE  # which builds on this file
+
+        return ClipBPE.load(path)
+
 
 def train_by_recounting(texts: Iterable[str], vocab_size: int) -> BPE:
     """The specification of `BPE.train`: the commonest pair becomes a token, and count again.
@@ -280,16 +297,17 @@ def count_words(texts: Iterable[str], vocab_size: int) -> dict[tuple[int, ...], 
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-case and cut into words: "Two red stars!" → ["two", " red", " stars", "!"].
+    """Lower-case and cut into words: "Two red stars!" → ["two", " red", " stars", "!"]."""
+    return WORD.findall(whole(text.lower()))
 
-    ValueError if the text holds half of a surrogate pair, which UTF-8 cannot write.
-    """
-    text = text.lower()
+
+def whole(text: str) -> str:
+    """The text, or ValueError if it holds half of a surrogate pair, which UTF-8 cannot write."""
     half = regex.search(r"[\ud800-\udfff]", text)
     if half:
         code = f"U+{ord(half[0]):04X}"
         raise ValueError(f"the text holds {code}, half a surrogate pair: remove or repair it")
-    return WORD.findall(text)
+    return text
 
 
 def byte_ids(word: str) -> list[int]:

@@ -1,0 +1,46 @@
+"""CLIP's encoding, on a vocabulary file of three merges that one can follow by hand."""
+
+import gzip
+
+import pytest
+
+from minidalle import clip_bpe
+from minidalle.bpe import BPE
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setattr(clip_bpe, "MERGES", 3)
+    path = tmp_path / "vocabulary.txt.gz"
+    path.write_bytes(gzip.compress("a title\nc a\nca t</w>\nca t\nn o\n".encode()))
+    return path
+
+
+def test_the_last_byte_of_a_word_is_another(file):
+    bpe = BPE.from_clip(file)  # merges 512 = ca, 513 = cat at an end, 514 = cat before more
+    assert (bpe.vocab, bpe.start, bpe.end) == (515, 515, 516)
+    s = bpe.spell("s")[0]
+    assert s == 256 + bpe.spell("sa")[0]
+    assert bpe.encode("Cat  cats") == [513, 514, s]
+    assert bpe.decode(bpe.encode("A cat&amp;12")) == "a cat & 1 2"
+
+
+def test_frames_end_with_an_end(file):
+    bpe = BPE.from_clip(file)
+    assert bpe.frame("cat cat", 5) == [515, 513, 513, 516, 0]
+    assert bpe.frame("cat cat cat", 4, truncate=True) == [515, 513, 513, 516]
+    with pytest.raises(ValueError, match="3 tokens and the limit is 2"):
+        bpe.frame("cat cat cat", 4)
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda whole: whole[:-9], lambda whole: whole[:12] + b"\xff" * 9 + whole[21:],
+    lambda whole: b"c a\n", lambda whole: gzip.compress(b"title\nc a\n"),
+    lambda whole: gzip.compress(b"title\nc a\nxyz w\nc t\n"),
+], ids=["cut off", "overwritten", "no archive", "too few", "out of order"])  # fmt: skip
+def test_another_file_is_refused(file, spoil):
+    file.write_bytes(spoil(file.read_bytes()))
+    with pytest.raises(ValueError, match="truncated or not the vocabulary file of CLIP"):
+        BPE.from_clip(file)
+    with pytest.raises(FileNotFoundError, match="no vocabulary"):
+        BPE.from_clip(file.with_name("none"))
