@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("--candidates", type=int, default=32, metavar="N", help="pictures drawn (32)")
     draw.add_argument("--keep", type=int, default=8, metavar="K", help="pictures kept by CLIP (8)")
     draw.add_argument("--temperature", type=float, metavar="T",
-                      help="0: the likeliest code, 1: as in the paper (0.5)")
+                      help="0: the likeliest code, 1: as in the paper (0.7)")
     draw.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest codes")
     draw.add_argument("--top-p", type=float, metavar="P", help="… of those that make up P")
     draw.add_argument("--guidance", type=float, metavar="G", help="weight of the caption; 1 is off (1.5)")
