@@ -208,7 +208,8 @@ class DVAE(nn.Module):
         mu, ln_b = self.decoder(self.codebook(soft)).chunk(2, dim=1)
         reconstruction = -logit_laplace(map_pixels(images), mu, ln_b, self.config.noise).mean()
         kl = kl_from_uniform(logits).mean()
-        uneven = kl_from_uniform(F.softmax(logits, dim=1).mean((0, 2, 3)).log()[None]).mean()
+        used = F.softmax(logits, dim=1).mean((0, 2, 3)).clamp(min=1e-30)  # ln 0 would make it NaN
+        uneven = kl_from_uniform(used.log()[None]).mean()
         # The ELBO sums the KL over h·w places and the likelihood over 3·H·W colour values.
         places_per_value = logits[0, 0].numel() / images[0].numel()
         loss = reconstruction + kl_weight * places_per_value * kl + use_weight * uneven

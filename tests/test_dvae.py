@@ -134,6 +134,15 @@ def test_an_even_use_of_the_codebook_costs_nothing():
     assert (loss - parts["reconstruction"]).item() == pytest.approx(0.5 * math.log(4), rel=1e-4)
 
 
+def test_a_collapsed_codebook_has_a_loss_and_a_way_back(dvae, images):
+    with torch.no_grad():
+        dvae.encoder[-1].bias[0] = 1e4  # one code everywhere, all others at probability 0
+    loss, parts = dvae(images, 1.0, 0.1, torch.Generator().manual_seed(0), use_weight=0.1)
+    loss.backward()
+    assert math.isclose(parts["uneven"], math.log(10), rel_tol=1e-4) and loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in dvae.parameters())
+
+
 def test_blur_equals_the_mean_over_noise():
     d, n = torch.tensor([-3.0, -0.2, 0.0, 0.5, 4.0]).double(), torch.linspace(-8, 8, 4001).double()
     weight = D.Normal(0.0, 1.0).log_prob(n).exp()
