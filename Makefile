@@ -8,6 +8,7 @@ ARGS =
 VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check
+ALONE := $(shell sed -n '/^peers-alone/,/^]/s/.*"\(.*==.*\)".*/\1/p' pyproject.toml)
 TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
 # A caption is any text: it reaches the command through the environment, and neither make nor
@@ -42,8 +43,11 @@ caption:  # before the install, which takes minutes
 	@test -n "$$CAPTION" || { echo 'minidalle: say what to draw:' \
 	  'make draw CAPTION="a red star above a blue circle"' >&2; exit 1; }
 
+# Where Chromium and its driver are installed, the tests also open a notebook in it.
+BROWSER := $(if $(shell command -v chromedriver),$(VENV)/.browser)
+
 # Notebooks by name: the assignments beside them have holes, and are meant to fail.
-test: $(VENV)/.test
+test: $(VENV)/.test $(BROWSER)
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then set -x; \
 	  TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
@@ -95,11 +99,17 @@ $(VENV)/.core: pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core
-	@echo 'minidalle: installing what the tests need into $(VENV), about 30 MB.'
-	@$(PIP) -q -e '.[test]'
+	@echo 'minidalle: installing what the tests need into $(VENV), about 60 MB.'
+	@$(PIP) -q -e '.[test,peers]'
+	@$(PIP) -q --no-deps $(ALONE)
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.core
 	@echo 'minidalle: installing JupyterLab into $(VENV), about 50 MB.'
 	@$(PIP) -q -e '.[lab]'
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.lab
+	@echo 'minidalle: installing Selenium, which drives Chromium, into $(VENV), about 20 MB.'
+	@$(PIP) -q -e '.[browser]'
 	@touch $@

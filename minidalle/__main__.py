@@ -18,6 +18,7 @@ from pathlib import Path
 from minidalle.config import PRESETS, Preset, TrainConfig
 
 MODELS = ("bpe", "dvae", "clip", "dalle")  # in the order in which they are trained
+CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # the name OpenAI gave to it
 
 
 # ---- what may be typed ------------------------------------------------------------------
@@ -67,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument("--top-p", type=float, metavar="P", help="… of those that make up P")
     draw.add_argument("--guidance", type=float, metavar="G", help="weight of the caption; 1 is off (1.5)")
     draw.add_argument("--truncate", action="store_true", help="cut a caption that is too long")
+    draw.add_argument("--clip", type=Path, metavar="FILE",
+                      help=f"rank with this CLIP of OpenAI's, beside which lies its {CLIP_WORDS}")
     draw.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE")
 
     train = commands.add_parser("train", help="train bpe, dvae, clip, then dalle")
@@ -111,11 +114,11 @@ def run_draw(args) -> None:
     from minidalle import pipeline, plots
 
     plots.picture_format(args.out)  # not after a minute of drawing
-    models = open_models(args)
+    models, ranker = open_models(args), open_clip(args.clip)
     load = time.perf_counter() - begin
     how = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p", "guidance")}
     drawing = pipeline.draw(
-        models, args.caption, args.candidates, args.keep, args.seed, truncate=args.truncate,
+        models, args.caption, args.candidates, args.keep, args.seed, truncate=args.truncate, ranker=ranker,
         progress=lambda positions: tqdm(positions, desc="drawing", unit="code", leave=False),
         **{name: value for name, value in how.items() if value is not None},
     )  # fmt: skip
@@ -143,6 +146,16 @@ def open_models(args):
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder {args.weights} of weights")
     return weights.load_pretrained(args.weights.absolute())
+
+
+def open_clip(path: Path | None):
+    """The tokenizer and the model of --clip, or None."""
+    if path is None:
+        return None
+    from minidalle import weights
+    from minidalle.bpe import BPE
+
+    return BPE.from_clip(path.parent / CLIP_WORDS), weights.from_openai_clip(path)
 
 
 def find_preset(name: str) -> Preset:

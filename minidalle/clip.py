@@ -13,7 +13,9 @@ Parameters carry the names and shapes of the official package (`visual.conv1.wei
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -229,6 +231,20 @@ class CLIP(nn.Module):
             "scale": scale.detach(),
         }
         return contrastive_loss(logits), parts
+
+
+def preprocess(picture: Image.Image, size: int) -> Tensor:
+    """A picture of any size → the (3, size, size) in [0, 1] that `encode_image` takes.
+
+    As the official package does it: the shorter side is made `size` pixels by bicubic
+    interpolation, and the middle of the longer one is kept.
+    """
+    shorter = min(picture.size)
+    W, H = (size * side // shorter for side in picture.size)
+    left, top = round((W - size) / 2), round((H - size) / 2)
+    picture = picture.resize((W, H), Image.Resampling.BICUBIC)
+    picture = picture.crop((left, top, left + size, top + size)).convert("RGB")
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
 
 
 @torch.no_grad()

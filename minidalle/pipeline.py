@@ -12,9 +12,12 @@ import time
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from minidalle.clip import rerank
+from minidalle.bpe import BPE
+from minidalle.clip import CLIP, preprocess, rerank
+from minidalle.plots import to_uint8
 from minidalle.recipes import no_caption
 from minidalle.sampling import sample
 from minidalle.weights import Pretrained
@@ -44,12 +47,13 @@ class Drawing:
 
 def draw(models: Pretrained, caption: str, candidates: int = 32, keep: int = 8, seed: int = 0,
          temperature: float = TEMPERATURE, top_k: int | None = None, top_p: float | None = None,
-         guidance: float = GUIDANCE, truncate: bool = False,
+         guidance: float = GUIDANCE, truncate: bool = False, ranker: tuple[BPE, CLIP] | None = None,
          progress=lambda positions: positions) -> Drawing:
     """Draw `candidates` pictures of the caption and let CLIP order the best `keep`.
 
     Candidate i of a seed is the same picture whatever `candidates` is. `truncate` accepts a
-    caption that is too long; `progress` may wrap the iterator over image positions, which is
+    caption that is too long; `ranker` ranks instead of the models' own CLIP, which sees pictures
+    of its own size and captions in its own ids; `progress` may wrap the iterator over image positions, which is
     run through once for each 64 candidates. ValueError, in one sentence, for bad input.
     """
     check(candidates, keep, seed, guidance)
@@ -71,13 +75,21 @@ def draw(models: Pretrained, caption: str, candidates: int = 32, keep: int = 8, 
     pictures = torch.cat([dvae.decode(part.view(-1, grid, grid)) for part in codes.split(CHUNK)])
     clock.append(time.perf_counter())
 
-    question = torch.tensor(bpe.frame(caption, clip.config.text_len, truncate))
-    order, scores = rerank(clip, question, pictures, keep)
+    ranker_bpe, clip = ranker or (bpe, clip)
+    question = torch.tensor(ranker_bpe.frame(caption, clip.config.text_len, truncate))
+    order, scores = rerank(clip, question, resized(pictures, clip.config.image_size), keep)
     clock.append(time.perf_counter())
 
     stages = ("text and sampling", "decode", "rerank")
     seconds = {name: end - begin for name, begin, end in zip(stages, clock, clock[1:])}
     return Drawing(caption, bpe.tokens(caption)[: T - 1], codes, pictures, order, scores, seconds)
+
+
+def resized(pictures: Tensor, size: int) -> Tensor:
+    """Pictures (M, 3, H, W) as another CLIP wants to see them: (M, 3, size, size)."""
+    if pictures.shape[2:] == (size, size):
+        return pictures
+    return torch.stack([preprocess(Image.fromarray(p), size) for p in to_uint8(pictures).numpy()])
 
 
 def check(candidates: int, keep: int, seed: int, guidance: float) -> None:

@@ -1,4 +1,4 @@
-"""What every test shares: one thread, and the same random numbers each time."""
+"""What every test shares: one thread, the same random numbers each time, a place for evidence."""
 
 import hypothesis
 import pytest
@@ -18,3 +18,18 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def same_seed():
     torch.manual_seed(0)
+
+
+EVIDENCE = []  # lines of the table of tests/test_peers.py, which is printed after all tests
+
+
+@pytest.fixture(scope="session")
+def evidence():
+    """Takes a line of it: what, with what it was compared, cases, largest difference."""
+    return lambda *line: EVIDENCE.append("| " + " | ".join(map(str, line)) + " |")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if EVIDENCE:
+        head = ["", "| what | compared with | cases | largest difference |", "|---|---|---|---|"]
+        terminalreporter.write_line("\n".join(head + EVIDENCE + [""]))

@@ -1,0 +1,106 @@
+"""Notebook 00 as a reader meets it: JupyterLab in a real browser, every cell run, a picture seen.
+
+Needs Chromium with its driver (Debian and Ubuntu: apt install chromium chromium-driver). Where
+they are installed, `make test` adds the other half of what this needs, JupyterLab and Selenium.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+DRIVER, CHROMIUM = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(not (DRIVER and CHROMIUM), reason="Chromium or its driver is not installed")
+NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "00_from_words_to_pictures.ipynb"
+
+
+def wait_for(what, seconds: float, reason: str):
+    """The first true value of what(), asked for twice a second."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.5)
+    pytest.fail(f"no {reason} after {seconds:.0f} s")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the notebook, its outputs taken away so that none can pass for a new one."""
+    notebook = json.loads(NOTEBOOK.read_text())
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    (tmp_path / NOTEBOOK.name).write_text(json.dumps(notebook))
+    return tmp_path
+
+
+@pytest.fixture
+def lab(folder):
+    """The address of a JupyterLab that serves `folder`, token and all."""
+    places = {name: str(folder / name.lower()) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
+    settings = ["--no-browser", "--port=0", "--ServerApp.allow_root=True", "--LabApp.news_url=None",
+                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *settings], cwd=folder,
+                                  env=os.environ | places, stdout=log, stderr=log)
+    try:
+        running = Path(places["JUPYTER_RUNTIME_DIR"])
+        file = wait_for(lambda: next(running.glob("jpserver-*.json"), None), 120, "JupyterLab")
+        about = json.loads(file.read_text())
+        yield f"{about['url']}lab/tree/{NOTEBOOK.name}?reset&token={about['token']}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture
+def browser():
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,1600"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def test_run_all_cells_of_notebook_00(folder, lab, browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    def click(selector: str, words: str) -> None:
+        """Click on what says `words`, once it is there."""
+        def found():
+            return [e for e in browser.find_elements(By.CSS_SELECTOR, selector) if e.text.strip() == words]
+        wait_for(found, 120, f"{words!r} to click on")[0].click()
+
+    def saved() -> list[dict]:
+        """The code cells as they are now."""
+        browser.find_element(By.TAG_NAME, "body").send_keys(Keys.CONTROL, "s")
+        cells = json.loads((folder / NOTEBOOK.name).read_text())["cells"]
+        return [cell for cell in cells if cell["cell_type"] == "code"]
+
+    def finished() -> bool:
+        cells = saved()
+        errors = [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"]
+        assert not errors, errors[0]["evalue"]
+        return cells[-1]["execution_count"] is not None
+
+    browser.get(lab)
+    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"), 120, "notebook")
+    click(".lm-MenuBar-itemLabel", "Run")
+    click(".lm-Menu-itemLabel", "Run All Cells")
+    wait_for(finished, 300, "end of the notebook")
+    assert [cell["execution_count"] for cell in saved()] == list(range(1, len(saved()) + 1))
+    wide = "return [...document.querySelectorAll('.jp-RenderedImage img')].map(i => i.naturalWidth)"
+    browser.execute_script("document.querySelector('.jp-Notebook').scrollTo(0, 0)")
+    assert wait_for(lambda: browser.execute_script(wide), 30, "picture")[0] > 100

@@ -1,0 +1,278 @@
+"""The originals' numbers, from the originals' own code: same weights in, same outputs out.
+
+Needs the extra `peers`, which `make test` installs. Each test adds a line to a table that is
+printed at the end and stands in the README.
+"""
+
+import importlib.util
+import shutil
+from dataclasses import replace
+from importlib.metadata import distribution
+
+import pytest
+import torch
+import torch.nn.functional as F
+from matplotlib import cbook
+from PIL import Image
+
+from minidalle import clip, dvae, emoji, weights
+from minidalle.__main__ import CLIP_WORDS, main
+from minidalle.bpe import BPE
+from minidalle.config import OPENAI_CLIP, PRESETS, DALLEConfig
+from minidalle.transformer import DALLE
+
+pytest.importorskip("dall_e", reason="the extra peers is not installed")
+
+
+def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """The largest one, as a part of the largest value."""
+    assert ours.shape == theirs.shape
+    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
+def source(package: str, file: str):
+    """One module of an installed package, without the package's others and what they import."""
+    path = distribution(package).locate_file(file)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# ---- the dVAE ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def official_dvae():
+    import dall_e
+
+    torch.manual_seed(0)
+    return dall_e.Encoder().eval(), dall_e.Decoder().eval()
+
+
+@pytest.mark.parametrize("size", [64, 256])
+@torch.no_grad()
+def test_dvae(official_dvae, evidence, tmp_path, size):
+    import dall_e
+
+    encoder, decoder = official_dvae
+    for name, part in zip(("encoder", "decoder"), official_dvae):
+        torch.save(part, tmp_path / name)  # a whole module in a pickle, as OpenAI published it
+    ours = weights.from_openai_dvae(tmp_path / "encoder", tmp_path / "decoder")
+    pixels = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(size))
+    theirs = encoder(dall_e.map_pixels(pixels))
+    codes = theirs.argmax(1)
+    painted = dall_e.unmap_pixels(torch.sigmoid(decoder(F.one_hot(codes, 8192).permute(0, 3, 1, 2).float())[:, :3]))
+    assert ours.encode(pixels).equal(codes)
+    worst = max(difference(ours.logits(pixels), theirs), difference(ours.decode(codes), painted))
+    assert worst < 1e-5
+    evidence(f"dVAE, logits and pictures, {size}×{size}", "dall_e 0.1, full size", len(pixels), f"{worst:.0e}")
+
+
+def test_dvae_can_be_handed_back(official_dvae):
+    torch.manual_seed(1)
+    ours = dvae.DVAE(replace(PRESETS["paper"].dvae, image_size=64)).eval()
+    for part, state in zip(official_dvae, weights.to_openai_dvae(ours)):
+        assert {k: v.shape for k, v in part.state_dict().items()} == {k: v.shape for k, v in state.items()}
+
+
+def test_pixel_maps(evidence):
+    import dall_e
+
+    pixels = torch.rand(2, 3, 64, 64)
+    assert dvae.map_pixels(pixels).equal(dall_e.map_pixels(pixels))
+    assert dvae.unmap_pixels(pixels).equal(dall_e.unmap_pixels(pixels))
+    evidence("map_pixels, unmap_pixels", "dall_e 0.1", pixels.numel(), "0")
+
+
+# ---- CLIP --------------------------------------------------------------------------------
+
+
+def official_clip(config):
+    c = config
+    model = source("clip-anytorch", "clip/model.py").CLIP(
+        c.embed, c.image_size, c.vision_depth, c.vision_width, c.patch or None, c.text_len, c.vocab,
+        c.text_width, c.text_heads, c.text_depth)  # fmt: skip
+    for module in model.modules():  # what a trained one has, and a new one does not
+        if isinstance(module, torch.nn.BatchNorm2d) and module.weight.device.type == "cpu":
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    return model.eval()
+
+
+def some_inputs(config):
+    """Two pictures and two captions, one of which fills its frame."""
+    chance = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, config.image_size, config.image_size, generator=chance)
+    text = torch.randint(1, config.end, (2, config.text_len), generator=chance)
+    text[0, 5], text[1, -1] = config.end, config.end
+    return images, text
+
+
+@pytest.mark.parametrize("name", OPENAI_CLIP)
+def test_clip_has_the_same_parameters(name):
+    with torch.device("meta"):
+        theirs, ours = official_clip(OPENAI_CLIP[name]), clip.CLIP(OPENAI_CLIP[name])
+    shapes = [{k: v.shape for k, v in model.state_dict().items()} for model in (theirs, ours)]
+    assert shapes[0] == shapes[1]
+    assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters())
+
+
+@pytest.mark.parametrize("name", ["ViT-B/32", "RN50"])
+@torch.no_grad()
+def test_clip(evidence, tmp_path, name):
+    torch.manual_seed(0)
+    config = OPENAI_CLIP[name]
+    theirs = official_clip(config)
+    images, text = some_inputs(config)
+    torch.jit.trace(theirs, (images, text)).save(tmp_path / "archive.pt")  # the kind OpenAI published
+    torch.save(theirs.state_dict(), tmp_path / "state.pt")
+    ours = weights.from_openai_clip(tmp_path / "archive.pt")
+    assert ours.config == config
+    again = weights.from_openai_clip(tmp_path / "state.pt").state_dict()
+    assert all(again[name].equal(tensor) for name, tensor in ours.state_dict().items())
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (clip.CLIP_MEAN, clip.CLIP_STD))
+    pixels = (images - mean) / std
+    logits, _ = theirs(pixels, text)
+    mine = ours.scale() * clip.features(ours.encode_image, images) @ clip.features(ours.encode_text, text).T
+    worst = max(difference(ours.encode_image(images), theirs.encode_image(pixels)),
+                difference(ours.encode_text(text), theirs.encode_text(text)), difference(mine, logits))
+    assert worst < 1e-5
+    evidence(f"CLIP {name}, features and logits", "clip-anytorch 2.6.0, full size", len(images), f"{worst:.0e}")
+
+
+@torch.no_grad()
+def test_clip_of_transformers(evidence):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = replace(OPENAI_CLIP["ViT-B/32"], image_size=64, patch=16, embed=48, vision_width=64, vision_depth=3,
+                     vision_heads=4, vocab=300, end=299, text_len=20, text_width=32, text_depth=2, text_heads=2)
+    c = config
+    sizes = dict(attention_dropout=0.0, hidden_act="quick_gelu", projection_dim=c.embed)
+    theirs = transformers.CLIPModel(transformers.CLIPConfig(
+        projection_dim=c.embed,
+        vision_config=dict(image_size=c.image_size, patch_size=c.patch, hidden_size=c.vision_width,
+                           intermediate_size=4 * c.vision_width, num_hidden_layers=c.vision_depth,
+                           num_attention_heads=c.vision_heads, **sizes),
+        text_config=dict(vocab_size=c.vocab, max_position_embeddings=c.text_len, hidden_size=c.text_width,
+                         intermediate_size=4 * c.text_width, num_hidden_layers=c.text_depth,
+                         num_attention_heads=c.text_heads, eos_token_id=c.end, **sizes),
+    )).eval()  # fmt: skip
+    ours = clip.CLIP(config).eval()
+    theirs.load_state_dict({**theirs.state_dict(), **in_the_names_of_transformers(ours.state_dict())})
+    images, text = some_inputs(config)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (clip.CLIP_MEAN, clip.CLIP_STD))
+    found = theirs(input_ids=text, pixel_values=(images - mean) / std)
+    image, caption = clip.features(ours.encode_image, images), clip.features(ours.encode_text, text)
+    worst = max(difference(image, found.image_embeds), difference(caption, found.text_embeds),
+                difference(ours.scale() * image @ caption.T, found.logits_per_image))
+    assert worst < 1e-5
+    evidence("CLIP, features and logits", "transformers 5.23.0, CLIPModel", len(images), f"{worst:.0e}")
+
+
+def in_the_names_of_transformers(state: dict) -> dict:
+    """CLIP's state dict, named and laid out as transformers has it."""
+    found = {"logit_scale": state["logit_scale"], "text_projection.weight": state["text_projection"].T,
+             "visual_projection.weight": state["visual.proj"].T}
+    names = {"token_embedding.weight": "embeddings.token_embedding.weight",
+             "positional_embedding": "embeddings.position_embedding.weight",
+             "class_embedding": "embeddings.class_embedding", "conv1.weight": "embeddings.patch_embedding.weight",
+             "ln_pre": "pre_layrnorm", "ln_post": "post_layernorm", "ln_final": "final_layer_norm",
+             "transformer.resblocks": "encoder.layers", "ln_1": "layer_norm1", "ln_2": "layer_norm2",
+             "attn": "self_attn", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}
+    for name, tensor in state.items():
+        tower = "vision_model." if name.startswith("visual.") else "text_model."
+        name = tower + name.removeprefix("visual.")
+        for old, new in names.items():
+            name = name.replace(old, new)
+        if "in_proj_" in name:
+            for part, piece in zip("qkv", tensor.chunk(3)):
+                found[name.replace("in_proj_", f"{part}_proj.")] = piece
+        elif not name.endswith(("proj", "logit_scale", "text_projection")):
+            found[name] = tensor
+    return found
+
+
+@pytest.mark.parametrize("size", [224, 288])
+def test_preprocessing(evidence, size):
+    processors = pytest.importorskip("transformers.models.clip.image_processing_pil_clip")
+    theirs = processors.CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+    with cbook.get_sample_data("grace_hopper.jpg") as file:
+        photograph = Image.open(file).convert("RGB")
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (clip.CLIP_MEAN, clip.CLIP_STD))
+    pictures = [photograph, photograph.rotate(90, expand=True), photograph.resize((64, 64))]
+    worst = 0.0
+    for picture in pictures:
+        found = torch.as_tensor(theirs(picture, return_tensors="pt")["pixel_values"][0])
+        worst = max(worst, difference((clip.preprocess(picture, size) - mean) / std, found))
+    assert worst < 1e-5
+    evidence(f"CLIP, preprocessing to {size}×{size}", "transformers 5.23.0, CLIPImageProcessorPil",
+             len(pictures), f"{worst:.0e}")  # fmt: skip
+
+
+def test_an_official_clip_can_rank(tmp_path, capsys):
+    c = replace(OPENAI_CLIP["ViT-B/32"], vision_width=64, vision_depth=1, vision_heads=1,
+                text_width=64, text_depth=1, text_heads=1, embed=16)
+    torch.save(clip.CLIP(c).state_dict(), tmp_path / "ViT-B-32.pt")
+    command = ["draw", "a red star", "--candidates", "3", "--keep", "3", "--out", str(tmp_path / "sheet.png"),
+               "--clip", str(tmp_path / "ViT-B-32.pt")]
+    assert main(command) == 2 and CLIP_WORDS in capsys.readouterr().err  # it has to lie beside
+    shutil.copy(distribution("clip-anytorch").locate_file(f"clip/{CLIP_WORDS}"), tmp_path)
+    assert main(command) == 0 and (tmp_path / "sheet.png").exists()
+
+
+def test_loss_of_clip(evidence):
+    theirs = source("open-clip-torch", "open_clip/loss.py").ClipLoss()
+    image, caption = F.normalize(torch.randn(2, 16, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    scale = torch.tensor(20.0)
+    worst = difference(clip.contrastive_loss(scale * image @ caption.T), theirs(image, caption, scale))
+    assert worst < 1e-6
+    evidence("CLIP's loss", "open_clip 3.3.0, ClipLoss", 1, f"{worst:.0e}")
+
+
+# ---- the tokenizer -----------------------------------------------------------------------
+
+
+def test_clip_tokenizer(evidence):
+    path = distribution("clip-anytorch").locate_file(f"clip/{CLIP_WORDS}")
+    theirs = source("clip-anytorch", "clip/simple_tokenizer.py")
+    theirs.ftfy.fix_text = lambda text: text  # ours takes text as it is
+    theirs, ours = theirs.SimpleTokenizer(str(path)), BPE.from_clip(path)
+    pack = emoji.load_pack()
+    captions = [emoji.caption(pack, i, k) for i in range(len(pack.pixels)) for k in range(len(emoji.TEMPLATES))]
+    captions = sorted(set(captions)) + NOT_ASCII
+    assert [c for c in captions if ours.encode(c) != theirs.encode(c)] == []
+    evidence("CLIP's tokenizer, ids", "clip-anytorch 2.6.0, SimpleTokenizer", len(captions), "0")
+
+
+NOT_ASCII = ["Grüße, ÅNGSTRÖM &amp; naïve café", "it's 10:30, they've 1 234 items", "星の絵 を 描く", "👩‍🎨 paints 🎨",
+             "tab\tand\nnew line", "İstanbul ǅ ß", "x" * 300, "ﬁ ﷺ ½ ² ٣"]
+
+
+# ---- the transformer ---------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_dense_transformer_is_gpt_2(evidence):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    c = DALLEConfig(30, 12, 50, 6, width=64, depth=4, heads=4, attention="dense")
+    ours = DALLE(c).eval()
+    S = c.text_len + c.image_len
+    theirs = transformers.GPT2Model(transformers.GPT2Config(
+        vocab_size=1, n_positions=S, n_embd=c.width, n_layer=c.depth, n_head=c.heads,
+        activation_function="gelu", resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)).eval()  # fmt: skip
+    theirs.wpe.weight.zero_()  # ours has told its tokens where they are already
+    names = {"norm_1": "ln_1", "norm_2": "ln_2", "qkv": "attn.c_attn", "out": "attn.c_proj", "up": "mlp.c_fc",
+             "down": "mlp.c_proj"}
+    for block, layer in zip(ours.blocks, theirs.h):
+        for mine, other in names.items():
+            mine, other = block.get_submodule(mine), layer.get_submodule(other)
+            other.weight.copy_(mine.weight.T if mine.weight.ndim == 2 else mine.weight)
+            other.bias.copy_(torch.nn.init.normal_(mine.bias, std=0.1))
+    text, codes = torch.randint(c.text_vocab, (3, c.text_len)), torch.randint(c.codebook, (3, c.image_len))
+    stream = torch.cat([ours.embed_text(text), ours.embed_image(codes)], 1)
+    worst = difference(ours.hidden(text, codes), theirs(inputs_embeds=stream).last_hidden_state)
+    assert worst < 1e-5
+    evidence("transformer, dense, every position", "transformers 5.23.0, GPT2Model", len(text), f"{worst:.0e}")
