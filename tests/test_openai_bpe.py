@@ -1,16 +1,16 @@
-"""CLIP's encoding, on a vocabulary file of three merges that one can follow by hand."""
+"""OpenAI's encodings, on vocabulary files of three merges that one can follow by hand."""
 
 import gzip
 
 import pytest
 
-from minidalle import clip_bpe
 from minidalle.bpe import BPE
+from minidalle.openai_bpe import ClipBPE, GPT2BPE
 
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    monkeypatch.setattr(clip_bpe, "MERGES", 3)
+    monkeypatch.setattr(ClipBPE, "count", 3)
     path = tmp_path / "vocabulary.txt.gz"
     path.write_bytes(gzip.compress("a title\nc a\nca t</w>\nca t\nn o\n".encode()))
     return path
@@ -23,6 +23,16 @@ def test_the_last_byte_of_a_word_is_another(file):
     assert s == 256 + bpe.spell("sa")[0]
     assert bpe.encode("Cat  cats") == [513, 514, s]
     assert bpe.decode(bpe.encode("A cat&amp;12")) == "a cat & 1 2"
+
+
+def test_gpt_2_keeps_upper_case(tmp_path, monkeypatch):
+    monkeypatch.setattr(GPT2BPE, "count", 3)
+    (tmp_path / "vocab.bpe").write_text("a title\nC a\nCa t\nĠ Cat\nn o\n")
+    bpe = BPE.from_gpt2(tmp_path / "vocab.bpe")
+    assert bpe.encode("Cat Cat") == [257, 258] and bpe.start == 259
+    assert bpe.decode(bpe.encode("A cat's CAT")) == "A cat's CAT"
+    with pytest.raises(NotImplementedError, match="own files"):
+        bpe.save(tmp_path / "own")
 
 
 def test_frames_end_with_an_end(file):
@@ -40,7 +50,7 @@ def test_frames_end_with_an_end(file):
 ], ids=["cut off", "overwritten", "no archive", "too few", "out of order"])  # fmt: skip
 def test_another_file_is_refused(file, spoil):
     file.write_bytes(spoil(file.read_bytes()))
-    with pytest.raises(ValueError, match="truncated or not the vocabulary file of CLIP"):
+    with pytest.raises(ValueError, match="truncated or not the vocabulary that OpenAI"):
         BPE.from_clip(file)
     with pytest.raises(FileNotFoundError, match="no vocabulary"):
         BPE.from_clip(file.with_name("none"))

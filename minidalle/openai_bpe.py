@@ -1,0 +1,104 @@
+"""The encodings that OpenAI's models were trained with, for those who load one.
+
+GPT-2's is that of bpe.py, but upper case stays. CLIP's has three differences (Radford et al.
+2021, section 2.4). A word carries no space before it; instead its last byte is another id than
+the same byte elsewhere, so that "star" in "star fish" and in "starfish" need not be the same
+token. Every digit is a word. And a caption is closed by an end-of-text, at which CLIP reads its
+feature.
+
+    GPT-2   0 … 255  the bytes                             256 … V-1  the merges, V = 50 257 - 1
+    CLIP    0 … 255  the bytes, 256 … 511  at a word's end 512 … V-1  the merges, V = 49 408 - 2
+
+The ids from V on are the start of the text and, in CLIP, its end.
+"""
+
+import gzip
+import html
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import regex
+import torch
+
+from minidalle.bpe import BPE, BYTES, LETTERS, WORD, byte_ids, read_merges, whole
+
+CLIP_WORD = regex.compile(r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
+
+
+class Published(BPE):
+    """What OpenAI trained: it is read from their file, and neither trained nor saved here."""
+
+    open = staticmethod(open)
+    names = {LETTERS[b]: i for i, b in enumerate(BYTES)}  # of the ids before the first merge
+    count: int  # how many of the file's merges are used
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Published":
+        """Read a file that has a title and then a merge a line.
+
+        FileNotFoundError if there is no such file, ValueError if it is truncated or another one.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"there is no vocabulary {path}")
+        try:
+            with cls.open(path, "rt", encoding="utf-8") as file:
+                lines = file.read().split("\n")[1 : 1 + cls.count]
+            merges, _ = read_merges([line.split() for line in lines], cls.names)
+            if len(merges) < cls.count:
+                raise ValueError("too few merges")
+        except (ValueError, KeyError, EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"{path} is truncated or not the vocabulary that OpenAI published") from error
+        return cls(merges)
+
+    def save(self, path: str | Path) -> None:
+        """Not offered: the file that OpenAI published is the one to keep."""
+        raise NotImplementedError("the encodings of OpenAI are read from OpenAI's own files")
+
+
+class GPT2BPE(Published):
+    """Text ↔ the ids of GPT-2 and GPT-3. `start` is what they call end-of-text."""
+
+    count = 50_000
+
+    def words(self, text: str) -> list[str]:
+        """The words as they are written; no merge crosses from one to the next."""
+        return WORD.findall(whole(text))
+
+
+class ClipBPE(Published):
+    """Text ↔ the ids of CLIP."""
+
+    open = staticmethod(gzip.open)
+    letters = BPE.letters + [letter + b" " for letter in BPE.letters]
+    names = Published.names | {name + "</w>": 256 + i for name, i in Published.names.items()}
+    count = 49_152 - 256 - 2
+
+    @property
+    def end(self) -> int:
+        """The id of end-of-text, at which CLIP reads a caption's feature."""
+        return self.vocab + 1
+
+    def words(self, text: str) -> list[str]:
+        """Undo HTML's &amp;, lower-case, and cut; spaces only separate.
+
+        OpenAI's code mends broken encodings (ftfy) before that; here, text is taken as it is.
+        """
+        text = html.unescape(html.unescape(text))
+        return CLIP_WORD.findall(whole(regex.sub(r"\s+", " ", text).strip().lower()))
+
+    def spell(self, word: str) -> list[int]:
+        """The ids of a word's bytes, the last one the id that ends a word."""
+        *first, last = byte_ids(word)
+        return [*first, last + 256]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of these ids, with one space between words."""
+        return super().decode(ids).strip()
+
+    def frame(self, text: str, length: int, truncate: bool = False, dropout: float = 0.0,
+              generator: torch.Generator | None = None) -> list[int]:
+        """Exactly `length` ids: start-of-text, the caption, end-of-text, zeros. Errors as in BPE."""
+        ids = super().frame(text, length - 1, truncate, dropout, generator)
+        ids = [i for i in ids if i <= self.start] + [self.end]  # without BPE's pads
+        return ids + [0] * (length - len(ids))
