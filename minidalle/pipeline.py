@@ -52,9 +52,10 @@ def draw(models: Pretrained, caption: str, candidates: int = 32, keep: int = 8, 
     """Draw `candidates` pictures of the caption and let CLIP order the best `keep`.
 
     Candidate i of a seed is the same picture whatever `candidates` is. `truncate` accepts a
-    caption that is too long; `ranker` ranks instead of the models' own CLIP, which sees pictures
-    of its own size and captions in its own ids; `progress` may wrap the iterator over image positions, which is
-    run through once for each 64 candidates. ValueError, in one sentence, for bad input.
+    caption that is too long; `ranker` ranks instead of the models' own CLIP, and is shown pictures
+    of its own size and captions in its own ids; `progress` may wrap the iterator over image
+    positions, which is run through once for each 64 candidates. ValueError, in one sentence, for
+    bad input.
     """
     check(candidates, keep, seed, guidance)
     check_fit(models)
