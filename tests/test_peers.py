@@ -124,6 +124,7 @@ def test_clip_has_the_same_parameters(name):
     assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters())
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")  # of jit.trace
 @pytest.mark.parametrize("name", ["ViT-B/32", "RN50"])
 @torch.no_grad()
 def test_clip(evidence, tmp_path, name):
