@@ -20,6 +20,7 @@ import heapq
 import json
 import os
 import random
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -70,6 +71,9 @@ class BPE:
     """
 
     letters = [bytes([b]) for b in BYTES]  # what ids stand for before the first merge
+    names = {LETTERS[b]: i for i, b in enumerate(BYTES)}  # how a file writes these → their ids
+    hint = ": `minidalle train bpe` makes one"  # for who has no file, or another
+    kind = "no vocabulary file of minidalle"
 
     def __init__(self, merges: Iterable[Pair]):
         self.pieces = list(self.letters)  # id → its bytes
@@ -253,17 +257,20 @@ class BPE:
         FileNotFoundError if there is no such file, ValueError if it is truncated or another one.
         """
         if not Path(path).is_file():
-            raise FileNotFoundError(f"no vocabulary {path}: `minidalle train bpe` makes one")
+            raise FileNotFoundError(f"no vocabulary {path}{cls.hint}")
         try:
-            saved = json.loads(Path(path).read_text(encoding="utf-8"))
-            bytes_first = {LETTERS[b]: i for i, b in enumerate(BYTES)}
-            merges, ids = read_merges(saved["model"]["merges"], bytes_first)
-            if saved["model"]["vocab"] != ids or any(saved[rule] != RULES[rule] for rule in RULES):
-                raise ValueError("other ids, or other words")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{path} is truncated or no vocabulary file of minidalle: "
-                             "`minidalle train bpe` makes one") from error
-        return cls(merges)
+            return cls(cls.merges_in(Path(path).read_bytes()))
+        except (ValueError, KeyError, TypeError, RecursionError, EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"{path} is truncated or {cls.kind}{cls.hint}") from error
+
+    @classmethod
+    def merges_in(cls, content: bytes) -> list[Pair]:
+        """The merges that a file of this content holds; some exception if it holds none."""
+        saved = json.loads(content.decode("utf-8"))
+        merges, ids = read_merges(saved["model"]["merges"], cls.names)
+        if saved["model"]["vocab"] != ids or any(saved[rule] != RULES[rule] for rule in RULES):
+            raise ValueError("other ids, or other words")
+        return merges
 
     @staticmethod
     def from_gpt2(path: str | Path) -> "BPE":

@@ -14,14 +14,13 @@ The ids from V on are the start of the text and, in CLIP, its end.
 
 import gzip
 import html
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import regex
 import torch
 
-from minidalle.bpe import BPE, BYTES, LETTERS, WORD, byte_ids, read_merges, whole
+from minidalle.bpe import BPE, WORD, Pair, byte_ids, read_merges, whole
 
 CLIP_WORD = regex.compile(r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
 
@@ -29,27 +28,19 @@ CLIP_WORD = regex.compile(r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+",
 class Published(BPE):
     """What OpenAI trained: it is read from their file, and neither trained nor saved here."""
 
-    open = staticmethod(open)
-    names = {LETTERS[b]: i for i, b in enumerate(BYTES)}  # of the ids before the first merge
+    hint, kind = "", "not the vocabulary that OpenAI published"
     count: int  # how many of the file's merges are used
 
     @classmethod
-    def load(cls, path: str | Path) -> "Published":
-        """Read a file that has a title and then a merge a line.
-
-        FileNotFoundError if there is no such file, ValueError if it is truncated or another one.
-        """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no vocabulary {path}")
-        try:
-            with cls.open(path, "rt", encoding="utf-8") as file:
-                lines = file.read().split("\n")[1 : 1 + cls.count]
-            merges, _ = read_merges([line.split() for line in lines], cls.names)
-            if len(merges) < cls.count:
-                raise ValueError("too few merges")
-        except (ValueError, KeyError, EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is truncated or not the vocabulary that OpenAI published") from error
-        return cls(merges)
+    def merges_in(cls, content: bytes) -> list[Pair]:
+        """The merges of a file, packed or not, that has a title and then a merge a line."""
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        lines = content.decode("utf-8").split("\n")[1 : 1 + cls.count]
+        merges, _ = read_merges([line.split() for line in lines], cls.names)
+        if len(merges) < cls.count:
+            raise ValueError("too few merges")
+        return merges
 
     def save(self, path: str | Path) -> None:
         """Not offered: the file that OpenAI published is the one to keep."""
@@ -69,9 +60,8 @@ class GPT2BPE(Published):
 class ClipBPE(Published):
     """Text ↔ the ids of CLIP."""
 
-    open = staticmethod(gzip.open)
     letters = BPE.letters + [letter + b" " for letter in BPE.letters]
-    names = Published.names | {name + "</w>": 256 + i for name, i in Published.names.items()}
+    names = BPE.names | {name + "</w>": 256 + i for name, i in BPE.names.items()}
     count = 49_152 - 256 - 2
 
     @property
