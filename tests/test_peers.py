@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib import cbook
 from PIL import Image
 from test_bpe import oracle, pairs_of
@@ -247,16 +249,39 @@ def test_loss_of_clip(evidence):
 # ---- the tokenizer -----------------------------------------------------------------------
 
 
-def test_clip_tokenizer(evidence):
+@pytest.fixture(scope="module")
+def clip_tokenizers():
     path = distribution("clip-anytorch").locate_file(f"clip/{CLIP_WORDS}")
     theirs = source("clip-anytorch", "clip/simple_tokenizer.py")
     theirs.ftfy.fix_text = lambda text: text  # ours takes text as it is
-    theirs, ours = theirs.SimpleTokenizer(str(path)), BPE.from_clip(path)
+    return theirs.SimpleTokenizer(str(path)), BPE.from_clip(path)
+
+
+def test_clip_tokenizer(clip_tokenizers, evidence):
+    theirs, ours = clip_tokenizers
     pack = emoji.load_pack()
     captions = [emoji.caption(pack, i, k) for i in range(len(pack.pixels)) for k in range(len(emoji.TEMPLATES))]
-    captions = sorted(set(captions)) + NOT_ASCII
+    captions = sorted(set(captions)) + NOT_ASCII + WORDNET + corpus(200_000).splitlines()
     assert [c for c in captions if ours.encode(c) != theirs.encode(c)] == []
     evidence("CLIP's tokenizer, ids", "clip-anytorch 2.6.0, SimpleTokenizer", len(captions), "0")
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(text=st.text())
+def test_clip_tokenizer_on_any_text(clip_tokenizers, text):
+    theirs, ours = clip_tokenizers
+    assert ours.encode(text) == theirs.encode(text)
+
+
+def test_frames_of_clip(clip_tokenizers, evidence):
+    _, ours = clip_tokenizers
+    tokenize = source("open-clip-torch", "open_clip/tokenizer.py").tokenize
+    captions = ["a diagram", "star " * 75, "star " * 76, *WORDNET]
+    frames = torch.tensor([ours.frame(caption, 77, truncate=True) for caption in captions])
+    assert frames.equal(tokenize(captions, 77))
+    with pytest.raises(ValueError, match="76"):
+        ours.frame("star " * 76, 77)
+    evidence("CLIP's frames of 77 ids", "open_clip 3.3.0, tokenize", len(captions), "0")
 
 
 def test_gpt_2_tokenizer(evidence):
@@ -289,6 +314,9 @@ def corpus(size: int) -> str:
 
 NOT_ASCII = ["Grüße, ÅNGSTRÖM &amp; naïve café", "it's 10:30, they've 1 234 items", "星の絵 を 描く", "👩‍🎨 paints 🎨",
              "tab\tand\nnew line", "İstanbul ǅ ß", "x" * 300, "ﬁ ﷺ ½ ² ٣"]
+WORDNET = ["02084071 05 n 03 dog 0 domestic_dog 0 Canis_familiaris 0 023 @ 02083346 n 0000 | kept by man",
+           "jack-o'-lantern%1:06:00:: 03590306 1 0", "a 5-pointed star; -- (it has arms): \"the star of David\"",
+           "'hood, o'clock, cat-o'-nine-tails, 9/11, 24-karat, .22_caliber, A'man, I.E.D., TCP/IP, 1st"]
 
 
 # ---- the transformer ---------------------------------------------------------------------
