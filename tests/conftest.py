@@ -26,7 +26,10 @@ EVIDENCE = []  # lines of the table of tests/test_peers.py, which is printed aft
 @pytest.fixture(scope="session")
 def evidence():
     """Takes a line of it: what, with what it was compared, cases, largest difference."""
-    return lambda *line: EVIDENCE.append("| " + " | ".join(map(str, line)) + " |")
+    def add(what: str, peer: str, cases: int, difference: float) -> None:
+        EVIDENCE.append(f"| {what} | {peer} | {cases} | {f'{difference:.0e}' if difference else 0} |")
+
+    return add
 
 
 def pytest_terminal_summary(terminalreporter):

