@@ -211,22 +211,33 @@ class CLIP(nn.Module):
             self.logit_scale.clamp_(max=math.log(MAX_SCALE))
         return self.logit_scale.exp()
 
-    def forward(self, images: Tensor, text: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """B captions, their B pictures, and any number of others → loss in nats, and parts.
+    def forward(self, images: Tensor, text: Tensor, others: Tensor | None = None, counts: Tensor | None = None,
+                gather: Callable[[Tensor], Tensor] = lambda rows: rows) -> tuple[Tensor, dict[str, Tensor]]:
+        """B captions and their B pictures → loss in nats, and parts.
 
+        `others` (M, 3, size, size) are pictures that belong to no caption, as far as counts (M,)
+        bool says that they count. Where processes share a batch, `gather` joins the rows of all
+        of them, and the loss is that of the whole batch.
         Parts, without gradient: `image_to_text` and `text_to_image`, the shares of pictures and
-        of captions that choose their own partner, and `scale`. Raises ValueError if there are
-        fewer pictures than captions.
+        of captions that choose their own partner, and `scale`. Raises ValueError unless there
+        are as many pictures as captions.
         """
-        if len(images) < len(text):
+        if len(images) != len(text):
             raise ValueError(f"expected a picture for each of {len(text)} captions, got {len(images)}")
-        picture = F.normalize(self.encode_image(images), dim=-1)
-        caption = F.normalize(self.encode_text(text), dim=-1)
+        M = 0 if others is None else len(others)
+        pictures = self.encode_image(torch.cat([images, others]) if M else images)
+        picture = gather(F.normalize(pictures[: len(images)], dim=-1))  # (B, E)
+        caption = gather(F.normalize(self.encode_text(text), dim=-1))
         scale = self.scale()
-        logits = scale * picture @ caption.T  # (M, B), M ≥ B
-        pairs = torch.arange(len(text), device=logits.device)
+        logits = scale * picture @ caption.T  # (B, B)
+        pairs = torch.arange(len(caption), device=logits.device)
+        image_to_text = (logits.argmax(dim=1) == pairs).float().mean()
+        if M:
+            other = gather(F.normalize(pictures[len(images) :], dim=-1))
+            unseen = ~gather(counts[:, None])
+            logits = torch.cat([logits, (scale * other @ caption.T).masked_fill(unseen, -math.inf)])
         parts = {
-            "image_to_text": (logits[: len(text)].argmax(dim=1) == pairs).float().mean(),
+            "image_to_text": image_to_text,
             "text_to_image": (logits.argmax(dim=0) == pairs).float().mean(),
             "scale": scale.detach(),
         }
@@ -271,7 +282,8 @@ def rerank(
     if len(text) != 1:
         raise ValueError(f"expected the ids of one caption, (T,), got {tuple(captions.shape)}")
     caption = features(clip.encode_text, text)[0]
-    cosines = features(clip.encode_image, images, chunk) @ caption  # (M,)
+    # Not a matrix product, whose rounding may depend on the row: equal pictures score equally.
+    cosines = (features(clip.encode_image, images, chunk) * caption).sum(-1)  # (M,)
     indices = cosines.argsort(descending=True, stable=True)[:keep]
     return indices, cosines[indices]
 

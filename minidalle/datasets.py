@@ -1,10 +1,14 @@
 """Where captions and pictures come from: endless scenes, the emoji pack, any folder.
 
-B batch. Every source has `batch(rng, size) → (captions, pictures)`, and the batch of a step is
-drawn with `Random(f"{seed} {step}")` and nothing else: a pure function of (seed, step), so a
-run can stop anywhere and go on with the same pictures.
+B batch. Every source answers three questions:
 
-Pictures are uint8 (B, image_size, image_size, 3); `to_tensor` makes them what models take.
+    items = source.choose(rng, B)     which examples: all that is random about a batch
+    source.captions(items)            B texts
+    source.load(items)                uint8 (B, image_size, image_size, 3)
+
+`choose` is cheap and is handed `Random(f"{seed} {step}")`, so a batch is a pure function of
+(seed, step) and a run can stop anywhere and go on with the same pictures. The other two may be
+asked for any part of the items: of a batch that many processes share, each loads its own part.
 """
 
 from pathlib import Path
@@ -26,53 +30,107 @@ def to_tensor(pictures: np.ndarray) -> Tensor:
 class Scenes:
     """The captioned world of scenes.py: never the same batch twice, so never learnt by heart.
 
-    With near_misses = n, every scene is followed by n that differ from it in one respect.
+    An item is a scene and where its things stand. With near_misses = n, every scene is followed
+    by n that differ from it in one respect.
     """
 
     def __init__(self, image_size: int = 32, wanted: str = "train", near_misses: int = 0):
         self.image_size, self.wanted, self.near_misses = image_size, wanted, near_misses
 
-    def batch(self, rng: Random, size: int) -> tuple[list[str], np.ndarray]:
-        """`size` captions and their pictures."""
-        drawn = []
-        while len(drawn) < size:
+    def choose(self, rng: Random, size: int) -> list[tuple[scenes.Scene, tuple]]:
+        """`size` random scenes."""
+        chosen = []
+        while len(chosen) < size:
             scene = scenes.sample_scene(rng, self.wanted, self.image_size)
             family = [scene] + [scenes.variation(scene, rng) for _ in range(self.near_misses)]
-            drawn += [s for s in dict.fromkeys(family) if scenes.split(s) == self.wanted]
-        captions = [scenes.caption_of(scene) for scene in drawn[:size]]
-        return captions, np.stack([scenes.draw(s, rng, self.image_size) for s in drawn[:size]])
+            chosen += [s for s in dict.fromkeys(family) if scenes.split(s) == self.wanted]
+        return [(scene, scenes.place(scene, rng, self.image_size)) for scene in chosen[:size]]
+
+    def captions(self, items: list) -> list[str]:
+        """What each scene's caption says."""
+        return [scenes.caption_of(scene) for scene, _ in items]
+
+    def load(self, items: list) -> np.ndarray:
+        """The scenes, painted."""
+        return np.stack([scenes.paint(*item, self.image_size) for item in items])
 
 
 class Pictures:
-    """A finite set: pictures (M, S, S, 3), and for each one or more captions that fit it."""
+    """A finite set: pictures (M, S, S, 3), and for each one or more captions that fit it.
 
-    def __init__(self, captions: list[tuple[str, ...]], pictures: np.ndarray):
-        self.captions, self.pictures = captions, pictures
+    An item is (which picture, which of its captions).
+    """
 
-    def choose(self, rng: Random, size: int) -> tuple[list[str], list[int]]:
-        """`size` captions and which pictures they are of, none twice if there are enough."""
+    def __init__(self, variants: list[tuple[str, ...]], pictures: np.ndarray):
+        self.variants, self.pictures = variants, pictures
+
+    def choose(self, rng: Random, size: int) -> list[tuple[int, int]]:
+        """`size` pictures, none twice if there are enough."""
         everything = range(len(self.pictures))
         enough = size <= len(everything)
         chosen = rng.sample(everything, size) if enough else rng.choices(everything, k=size)
-        return [rng.choice(self.captions[i]) for i in chosen], chosen
+        return [(i, rng.randrange(len(self.variants[i]))) for i in chosen]
 
-    def batch(self, rng: Random, size: int) -> tuple[list[str], np.ndarray]:
-        """`size` captions and their pictures."""
-        captions, chosen = self.choose(rng, size)
-        return captions, self.pictures[chosen]
+    def captions(self, items: list) -> list[str]:
+        """The caption chosen for each."""
+        return [self.variants[i][variant] for i, variant in items]
+
+    def load(self, items: list) -> np.ndarray:
+        """The pictures chosen."""
+        return self.pictures[[i for i, _ in items]]
+
+
+class Mixture:
+    """Several sources in one batch; the first gives `first` examples for each of the others'.
+
+    An item is (which source, its item).
+    """
+
+    def __init__(self, sources: list, first: int = 1):
+        self.sources, self.first = sources, first
+
+    def choose(self, rng: Random, size: int) -> list[tuple[int, object]]:
+        """Items of every source, in its share."""
+        sizes = shares(len(self.sources), size, self.first)
+        chosen = [source.choose(rng, n) for source, n in zip(self.sources, sizes)]
+        return [(which, item) for which, items in enumerate(chosen) for item in items]
+
+    def captions(self, items: list) -> list[str]:
+        """One text each."""
+        return [self.sources[which].captions([item])[0] for which, item in items]
+
+    def load(self, items: list) -> np.ndarray:
+        """One picture each."""
+        return np.concatenate([self.sources[which].load([item]) for which, item in items])
+
+
+def draw_batch(source, rng: Random, size: int) -> tuple[list[str], np.ndarray]:
+    """`size` captions and their pictures."""
+    items = source.choose(rng, size)
+    return source.captions(items), source.load(items)
+
+
+def shares(sources: int, size: int, first: int = 1) -> list[int]:
+    """How many of a batch each source gives: the first one counts `first` times, and rounds up.
+
+    >>> shares(2, 8, first=3)
+    [6, 2]
+    """
+    each = size // (sources - 1 + first)
+    return [size - each * (sources - 1)] + [each] * (sources - 1)
 
 
 def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) -> Pictures:
     """The emoji pack over white, and over `coloured` other backgrounds, which captions name."""
     pack = emoji.load_pack()
     others = [name for name in scenes.BACKGROUNDS if name != "white"]
-    captions, pictures = [], []
+    variants, pictures = [], []
     for i in np.flatnonzero(np.isin(pack.split, splits)):
         for name in ["white"] + [others[(int(i) + 2 * k) % len(others)] for k in range(coloured)]:
             templates = range(len(emoji.TEMPLATES))
-            captions.append(tuple(emoji.caption(pack, i, t, name) for t in templates))
+            variants.append(tuple(emoji.caption(pack, i, t, name) for t in templates))
             pictures.append(emoji.compose(pack.pixels[i], scenes.BACKGROUNDS[name]))
-    return Pictures(captions, np.stack(pictures))
+    return Pictures(variants, np.stack(pictures))
 
 
 def folder_pictures(folder: Path, image_size: int) -> Pictures:
@@ -117,27 +175,14 @@ def open_picture(path: Path, image_size: int) -> np.ndarray:
     return emoji.compose(np.asarray(image), (255, 255, 255))
 
 
-def open_data(name: str, image_size: int = 32, near_misses: int = 0) -> list[Scenes | Pictures]:
-    """The sources called "scenes", "emoji" or "both", or the one in a folder."""
-    sources = {
-        "scenes": lambda: [Scenes(image_size, near_misses=near_misses)],
-        "emoji": lambda: [emoji_pictures()],
-        "both": lambda: [Scenes(image_size, near_misses=near_misses), emoji_pictures()],
-    }
-    if name in sources:
-        return sources[name]()
+def open_data(name: str, image_size: int = 32, near_misses: int = 0, scenes_to_emoji: int = 1):
+    """The source called "scenes", "emoji" or "both", or the one in a folder."""
+    if name == "scenes":
+        return Scenes(image_size, near_misses=near_misses)
+    if name == "emoji":
+        return emoji_pictures()
+    if name == "both":
+        return Mixture([Scenes(image_size, near_misses=near_misses), emoji_pictures()], scenes_to_emoji)
     if Path(name).is_dir():
-        return [folder_pictures(Path(name), image_size)]
+        return folder_pictures(Path(name), image_size)
     raise ValueError(f"{name!r} is no data set: say scenes, emoji, both or the path of a folder")
-
-
-def shares(sources: list, size: int, first: int = 1) -> list[int]:
-    """How many of a batch each source gives: the first one counts `first` times, and rounds up."""
-    each = size // (len(sources) - 1 + first)
-    return [size - each * (len(sources) - 1)] + [each] * (len(sources) - 1)
-
-
-def mixed_batch(sources: list, rng: Random, size: int) -> tuple[list[str], np.ndarray]:
-    """`size` captions and pictures, drawn evenly from all sources."""
-    parts = [source.batch(rng, n) for source, n in zip(sources, shares(sources, size))]
-    return sum((captions for captions, _ in parts), []), np.concatenate([p for _, p in parts])

@@ -15,6 +15,7 @@ default in `DVAEConfig`: stride, norm, local, tied, noise.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -63,13 +64,19 @@ def mean_distance(d: Tensor, noise: float) -> Tensor:
 # ---- choosing softly --------------------------------------------------------------------
 
 
-def gumbel_softmax(logits: Tensor, temperature: float, generator=None) -> Tensor:
+def gumbel_softmax(logits: Tensor, temperature: float, generator: torch.Generator | None = None,
+                   first: int = 0) -> Tensor:
     """Soft one-hot samples of the categorical over dim 1; harder as the temperature falls.
 
     -ln(-ln u) is Gumbel noise, and the argmax of logits plus Gumbel noise is an exact sample
     of their softmax. Dividing by the temperature and taking a softmax makes that argmax soft.
+    Where logits (B, K, …) are part of a larger batch, `first` is the number of their first row:
+    the noise of the rows before it is drawn and left, so a row's noise depends on its number.
     """
-    u = torch.empty_like(logits, dtype=torch.float32).uniform_(generator=generator)
+    B, K, *grid = logits.shape
+    device = generator.device if generator else logits.device
+    u = torch.rand(first + B, *grid, K, generator=generator, device=device)[first:]
+    u = u.movedim(-1, 1).to(logits.device)  # (B, K, …), like the logits
     noise = -torch.log(-torch.log(u.clamp(1e-10, 1 - 1e-7)))
     return F.softmax((logits + noise) / temperature, dim=1)
 
@@ -195,7 +202,8 @@ class DVAE(nn.Module):
         return unmap_pixels(torch.sigmoid(mu))
 
     def forward(self, images: Tensor, temperature: float, kl_weight: float,
-                generator: torch.Generator | None = None, use_weight: float = 0.0):
+                generator: torch.Generator | None = None, use_weight: float = 0.0,
+                first: int = 0, gather: Callable[[Tensor], Tensor] = lambda rows: rows):
         """-ELBO per colour value of the picture, to be minimised.
 
         images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β; use_weight, which the paper
@@ -204,11 +212,12 @@ class DVAE(nn.Module):
         often each code was the best.
         """
         logits = self.logits(images)
-        soft = gumbel_softmax(logits, temperature, generator)
+        soft = gumbel_softmax(logits, temperature, generator, first)
         mu, ln_b = self.decoder(self.codebook(soft)).chunk(2, dim=1)
         reconstruction = -logit_laplace(map_pixels(images), mu, ln_b, self.config.noise).mean()
         kl = kl_from_uniform(logits).mean()
-        used = F.softmax(logits, dim=1).mean((0, 2, 3)).clamp(min=1e-30)  # ln 0 would make it NaN
+        used = F.softmax(logits, dim=1).mean((0, 2, 3))
+        used = gather(used[None]).mean(0).clamp(min=1e-30)  # ln 0 would make it NaN
         uneven = kl_from_uniform(used.log()[None]).mean()
         # The ELBO sums the KL over h·w places and the likelihood over 3·H·W colour values.
         places_per_value = logits[0, 0].numel() / images[0].numel()

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from minidalle import emoji, judge, pipeline, scenes
 from minidalle.clip import features
-from minidalle.datasets import Scenes, emoji_pictures, to_tensor
+from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
 from minidalle.dvae import codebook_use
 from minidalle.weights import Pretrained
 
@@ -45,7 +45,7 @@ def reconstruction(models: Pretrained, captions: int, candidates: int, seed: int
     figures, K = {}, models.dvae.config.codebook
     use = torch.zeros(K)
     for name, source in held_out.items():
-        images = to_tensor(source.batch(Random(f"{seed} dvae"), captions)[1])
+        images = to_tensor(draw_batch(source, Random(f"{seed} dvae"), captions)[1])
         for chunk in images.split(64):
             codes = models.dvae.encode(chunk)
             figures.setdefault(name, []).append(psnr(models.dvae.decode(codes), chunk))

@@ -1,8 +1,12 @@
 """What each model is trained on, and with which loss: one short function per model.
 
-Each returns a `Job` for `training.train`. The transformer's recipe never re-encodes a picture
-of a finite set: its codes are computed once. Scenes are endless, so they are drawn and encoded
-ahead, a few batches at a time; the log's `data_share` says how much of a step that costs.
+Each returns a `Job` for `training.train`. Its `batch(step, part)` gives the examples of a step,
+or, where several processes share the step, those in the slice `part`: everything random is
+decided for the whole batch, so it is the same batch however it is shared.
+
+The transformer's recipe never re-encodes a picture of a finite set: its codes are computed
+once. Scenes are endless, so they are drawn and encoded ahead, a few batches at a time; the
+log's `data_share` says how much of a step that costs.
 """
 
 from functools import lru_cache
@@ -14,11 +18,12 @@ from torch import Tensor
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, end_positions
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, TrainConfig
-from minidalle.datasets import Pictures, Scenes, mixed_batch, open_data, shares, to_tensor
+from minidalle.datasets import Mixture, Pictures, open_data, shares, to_tensor
 from minidalle.dvae import DVAE, codebook_use
 from minidalle.training import Job, at
 from minidalle.transformer import DALLE
 
+WHOLE = slice(None)  # the part of a batch that a process alone has
 AHEAD = 8  # batches of scenes that are drawn and encoded together
 SCENES_TO_EMOJI = 3  # a transformer's batch of both has three scenes for each emoji
 CAPTION_DROPOUT = 0.1  # share of captions replaced by pads, which is what guidance needs
@@ -32,31 +37,34 @@ def seeded(seed: int, step: int, use: str = "batch") -> tuple[Random, torch.Gene
 
 def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
     """The captions that the tokenizer is trained on."""
-    rng, captions = Random(f"{seed} bpe"), []
-    for source, n in zip(sources := open_data(data), shares(sources, count)):
+    source, rng, captions = open_data(data), Random(f"{seed} bpe"), []
+    sources = source.sources if isinstance(source, Mixture) else [source]
+    for source, n in zip(sources, shares(len(sources), count)):
         if isinstance(source, Pictures):
-            captions += [caption for variants in source.captions for caption in variants]
+            captions += [caption for variants in source.variants for caption in variants]
         else:
-            captions += source.batch(rng, n)[0]
+            captions += source.captions(source.choose(rng, n))
     return captions
 
 
 def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, weigh: DVAELoss) -> Job:
     """Pictures only, each mirrored half of the time (paper, appendix A.2)."""
     torch.manual_seed(seed)
-    sources = open_data(data, config.image_size)
+    source = open_data(data, config.image_size)
     model = DVAE(config).to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
-    def batch(step: int) -> tuple[Tensor]:
+    def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
         rng, generator = seeded(seed, step)
-        images = to_tensor(mixed_batch(sources, rng, train.batch)[1])
-        mirrored = torch.rand(train.batch, generator=generator) < 0.5
-        return (torch.where(mirrored[:, None, None, None], images.flip(-1), images),)
+        items = source.choose(rng, train.batch)
+        mirrored = torch.rand(train.batch, generator=generator)[part] < 0.5
+        images = to_tensor(source.load(items[part]))
+        images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        return images, torch.arange(train.batch)[part]
 
-    def loss(model, batch, t: float, step: int):
-        _, generator = seeded(seed, step, "noise")
+    def loss(model, batch, t: float, step: int, gather):
+        (images, numbers), (_, generator) = batch, seeded(seed, step, "noise")
         tau, beta, even = (at(ramp, t) for ramp in (weigh.temperature, weigh.kl, weigh.evenness))
-        return model(*batch, tau, beta, generator, even)
+        return model(images, tau, beta, generator, even, first=int(numbers[0]), gather=gather)
 
     def log(parts):
         perplexity, dead = codebook_use(parts["use"])
@@ -75,64 +83,90 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
     half as many spoilt ones, which belong to no caption.
     """
     torch.manual_seed(seed)
-    sources = open_data(data, config.image_size, near_misses=3)
+    source = open_data(data, config.image_size, near_misses=3)
     model = CLIP(config)
 
-    def batch(step: int) -> tuple[Tensor, Tensor]:
+    def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         rng, generator = seeded(seed, step)
-        captions, pictures = mixed_batch(sources, rng, train.batch)
-        text = bpe.frames(captions, config.text_len, truncate=True)
-        longest = int(end_positions(text, config.end).max())  # what follows an end has no effect
-        pictures = to_tensor(pictures)
+        items = source.choose(rng, train.batch)
+        spoils = plan_spoils(rng, train.batch, train.batch // 2, dvae.config.grid)
+        through = torch.rand(train.batch, generator=generator) < 0.5
+        spoils, own = spoils[halved(part)], range(train.batch)[part]
+        # A picture may be spoilt with pieces of one that is another process's.
+        needed = list(dict.fromkeys([*own, *(i for spoil in spoils for i in spoil[:2])]))
+        where = {i: row for row, i in enumerate(needed)}
+        pictures = to_tensor(source.load([items[i] for i in needed]))
         codes = dvae.encode(pictures)
         painted = dvae.decode(codes)
-        chosen, worse = spoilt(codes, rng, train.batch // 2)
+        worse = torch.stack([spoil(codes[where[i]], codes[where[j]], pieces) for i, j, pieces in spoils])
         bad = dvae.decode(worse)
-        shows = (bad - painted[chosen]).abs().sum((1, 2, 3)) > 8  # some pasting cannot be seen
-        through = torch.rand(len(pictures), generator=generator) < 0.5
-        pictures = torch.where(through[:, None, None, None], painted, pictures)
-        return torch.cat([pictures, bad[shows]]), text[:, : longest + 1]
+        smudge = (bad - painted[[where[i] for i, _, _ in spoils]]).abs().sum((1, 2, 3))
+        seen = torch.where(through[part, None, None, None], painted[: len(own)], pictures[: len(own)])
+        text = bpe.frames(source.captions(items[part]), config.text_len, truncate=True)
+        longest = int(end_positions(text, config.end).max())  # what follows an end has no effect
+        return seen, text[:, : longest + 1], bad, smudge > 8  # some pasting cannot be seen
 
-    return Job("clip", model, batch, lambda model, batch, t, step: model(*batch))
+    def loss(model, batch, t: float, step: int, gather):
+        return model(*batch, gather=gather)
+
+    return Job("clip", model, batch, loss)
 
 
-def spoilt(codes: Tensor, rng: Random, count: int) -> tuple[list[int], Tensor]:
-    """Which `count` of the grids of codes (B, h, w), and these with pieces of others pasted in.
+def halved(part: slice) -> slice:
+    """The slice of half as many things that goes with `part`."""
+    return slice(*(end if end is None else end // 2 for end in (part.start, part.stop)))
+
+
+def plan_spoils(rng: Random, batch: int, count: int, grid: int) -> list[tuple[int, int, list]]:
+    """How `count` of a batch's pictures are to be spoilt: (which, with pieces of which, pieces).
 
     One to three rectangles, of one to three codes a side, taken anywhere and put anywhere: the
-    kind of mistake a transformer makes that writes code by code.
+    kind of mistake a transformer makes that writes code by code. A piece is (rows, columns) of
+    where it is put, then of where it is taken from.
     """
-    B, h, w = codes.shape
-    chosen = rng.sample(range(B), count)
-    worse = codes[chosen]
-    for grid in worse:
-        other = codes[rng.randrange(B)]
+    spoils = []
+    for i in rng.sample(range(batch), count):
+        j, pieces = rng.randrange(batch), []
         for _ in range(rng.choice((1, 1, 2, 3))):
             tall, wide = rng.choice((1, 1, 2, 3)), rng.choice((1, 1, 2, 3))
-            (to, at), (top, left) = [(rng.randint(0, h - tall), rng.randint(0, w - wide)) for _ in range(2)]
-            grid[to : to + tall, at : at + wide] = other[top : top + tall, left : left + wide]
-    return chosen, worse
+            tops_and_lefts = [rng.randint(0, grid - side) for _ in range(2) for side in (tall, wide)]
+            pieces.append([slice(at, at + side) for at, side in zip(tops_and_lefts, 2 * (tall, wide))])
+        spoils.append((i, j, pieces))
+    return spoils
+
+
+def spoil(codes: Tensor, others: Tensor, pieces: list) -> Tensor:
+    """A grid of codes (h, w) with pieces of another one pasted in."""
+    codes = codes.clone()
+    for to_rows, to_columns, rows, columns in pieces:
+        codes[to_rows, to_columns] = others[rows, columns]
+    return codes
 
 
 def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE,
               bpe_dropout: float = 0.0) -> Job:
     """Framed captions and codes."""
     torch.manual_seed(seed)
-    sources = open_data(data, dvae.config.image_size)
+    source = open_data(data, dvae.config.image_size)
     model = DALLE(config)
-    sizes = shares(sources, train.batch, SCENES_TO_EMOJI)
+    sources = source.sources if isinstance(source, Mixture) else [source]
+    sizes = shares(len(sources), train.batch, SCENES_TO_EMOJI)
     coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, sizes)]
 
-    def batch(step: int) -> tuple[Tensor, Tensor]:
+    def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
         rng, generator = seeded(seed, step)
         parts = [source(step, rng) for source in coded]
-        captions = sum((captions for captions, _ in parts), [])
-        text = bpe.frames(captions, config.text_len, truncate=True, dropout=bpe_dropout, generator=generator)
-        unsaid = torch.rand(len(text), generator=generator) < CAPTION_DROPOUT
+        captions = sum((captions for captions, _ in parts), [])[part]
+        unsaid = torch.rand(train.batch, generator=generator)[part] < CAPTION_DROPOUT
+        seeds = torch.randint(2**62, (train.batch,), generator=generator)[part].tolist()
+        text = torch.cat([
+            bpe.frames([caption], config.text_len, True, bpe_dropout, torch.Generator().manual_seed(own))
+            for caption, own in zip(captions, seeds)
+        ])  # fmt: skip
         text[unsaid] = no_caption(bpe, config.text_len)
-        return text, torch.cat([codes for _, codes in parts])
+        return text, torch.cat([codes for _, codes in parts])[part]
 
-    return Job("dalle", model, batch, lambda model, batch, t, step: model(*batch))
+    return Job("dalle", model, batch, lambda model, batch, t, step, gather: model(*batch))
 
 
 def no_caption(bpe: BPE, text_len: int) -> Tensor:
@@ -140,21 +174,21 @@ def no_caption(bpe: BPE, text_len: int) -> Tensor:
     return torch.tensor([bpe.start] + [bpe.pad(p) for p in range(1, text_len)])
 
 
-def coded_source(source: Scenes | Pictures, size: int, seed: int, dvae: DVAE):
+def coded_source(source, size: int, seed: int, dvae: DVAE):
     """A function (step, rng) → `size` captions and their codes (size, N)."""
     if isinstance(source, Pictures):
         codes = encode(dvae, source.pictures)
 
         def finite(step: int, rng: Random):
-            captions, chosen = source.choose(rng, size)
-            return captions, codes[chosen]
+            items = source.choose(rng, size)
+            return source.captions(items), codes[[i for i, _ in items]]
 
         return finite
 
     @lru_cache(maxsize=1)
     def ahead(block: int):
-        captions, pictures = source.batch(Random(f"{seed} block {block}"), AHEAD * size)
-        return captions, encode(dvae, pictures)
+        items = source.choose(Random(f"{seed} block {block}"), AHEAD * size)
+        return source.captions(items), encode(dvae, source.load(items))
 
     def endless(step: int, rng: Random):
         captions, codes = ahead(step // AHEAD)

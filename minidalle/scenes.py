@@ -203,15 +203,28 @@ def draw(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
     Returns uint8 (image_size, image_size, 3). Raises ValueError where three things are asked
     of a picture under 64 pixels a side: they would be too small to tell apart.
     """
+    return paint(scene, place(scene, rng, image_size), image_size)
+
+
+def place(scene: Scene, rng: Random, image_size: int = 32) -> tuple[tuple[int, int, int], ...]:
+    """(top, left, side) in pixels of each thing, all that `paint` has to know beside the scene."""
     if len(scene.things) > 2 and image_size < 64:
         raise ValueError("three things need a picture of at least 64×64 pixels")
-    canvas = np.empty((image_size, image_size, 3), np.float32)
-    canvas[:] = BACKGROUNDS[scene.background]
+    places, square = [], image_size / SQUARES
     for thing, (top, left, height, width) in _regions(scene):
         share = 0.75 if len(scene.things) > 2 else 1
         side = round(SIZES[thing.size] * image_size / 32 * share)
-        top = round(image_size * top + _stand(side, image_size * height, image_size / SQUARES, rng))
-        left = round(image_size * left + _stand(side, image_size * width, image_size / SQUARES, rng))
+        top = round(image_size * top + _stand(side, image_size * height, square, rng))
+        left = round(image_size * left + _stand(side, image_size * width, square, rng))
+        places.append((top, left, side))
+    return tuple(places)
+
+
+def paint(scene: Scene, places: tuple[tuple[int, int, int], ...], image_size: int = 32) -> np.ndarray:
+    """The picture of a scene whose things stand at these places, uint8 (size, size, 3)."""
+    canvas = np.empty((image_size, image_size, 3), np.float32)
+    canvas[:] = BACKGROUNDS[scene.background]
+    for (thing, _), (top, left, side) in zip(_regions(scene), places):
         colour, cover = sprite(thing.name, thing.colour, thing.fill, side)
         patch = canvas[top : top + side, left : left + side]
         patch *= 1 - cover

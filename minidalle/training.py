@@ -60,7 +60,7 @@ class Job:
     name: str
     model: nn.Module
     batch: Callable[[int], Batch]
-    loss: Callable[[nn.Module, Batch, float, int], tuple[Tensor, dict]]  # model, batch, t, step
+    loss: Callable[..., tuple[Tensor, dict]]  # of (model, batch, t, step, gather)
     log: Callable[[dict[str, Tensor]], dict[str, float]] = lambda parts: {
         name: float(value) for name, value in parts.items()
     }
@@ -128,7 +128,7 @@ def take_step(job: Job, config: TrainConfig, state: State) -> None:
     begin = time.perf_counter()
     batch = job.batch(state.step)
     ready = time.perf_counter()
-    loss, parts = job.loss(job.model, batch, state.step / config.steps, state.step)
+    loss, parts = job.loss(job.model, batch, state.step / config.steps, state.step, lambda rows: rows)
     if not math.isfinite(loss.item()):
         raise FloatingPointError(f"{job.name}: the loss of step {state.step + 1} is not finite")
     state.optimizer.zero_grad()

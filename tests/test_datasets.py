@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from minidalle import scenes
-from minidalle.datasets import Pictures, Scenes, emoji_pictures, folder_pictures, mixed_batch
+from minidalle.datasets import Pictures, Scenes, draw_batch, emoji_pictures, folder_pictures
 from minidalle.datasets import open_data, shares, to_tensor
 from minidalle.judge import differences
 
@@ -29,18 +29,18 @@ def test_to_tensor_maps_0_to_255_onto_0_to_1():
 
 @pytest.mark.parametrize("name", ["scenes", "emoji", "both"])
 def test_a_batch_is_a_function_of_its_random_numbers(name):
-    sources = open_data(name, near_misses=2)
-    captions, pictures = mixed_batch(sources, Random("5 7"), 9)
+    source = open_data(name, near_misses=2)
+    captions, pictures = draw_batch(source, Random("5 7"), 9)
     assert len(captions) == len(pictures) == 9
     assert pictures.dtype == np.uint8 and pictures.shape[1:] == (32, 32, 3)
-    mixed_batch(sources, Random("5 8"), 9)  # what comes in between leaves no trace
-    again, repeated = mixed_batch(sources, Random("5 7"), 9)
+    draw_batch(source, Random("5 8"), 9)  # what comes in between leaves no trace
+    again, repeated = draw_batch(source, Random("5 7"), 9)
     assert again == captions and (repeated == pictures).all()
-    assert mixed_batch(sources, Random("5 8"), 9)[0] != captions
+    assert draw_batch(source, Random("5 8"), 9)[0] != captions
 
 
 def test_near_misses_stay_in_training_and_miss_by_little():
-    captions, _ = Scenes(near_misses=3).batch(Random(1), 200)
+    captions, _ = draw_batch(Scenes(near_misses=3), Random(1), 200)
     drawn = [scenes.parse(caption) for caption in captions]
     assert {scenes.split(scene) for scene in drawn} == {"train"}
     # Each scene is near the one before it, or begins a new family of at most four.
@@ -50,17 +50,17 @@ def test_near_misses_stay_in_training_and_miss_by_little():
 
 @pytest.mark.parametrize("wanted", ["train", "unseen", "combination"])
 def test_scenes_of_a_split(wanted):
-    captions, pictures = Scenes(wanted=wanted).batch(Random(1), 20)
+    captions, pictures = draw_batch(Scenes(wanted=wanted), Random(1), 20)
     assert {scenes.split(scenes.parse(caption)) for caption in captions} == {wanted}
     assert len(set(captions)) > 15 and pictures.shape == (20, 32, 32, 3)
 
 
 def test_scenes_of_another_size():
-    assert Scenes(image_size=64).batch(Random(1), 2)[1].shape == (2, 64, 64, 3)
+    assert draw_batch(Scenes(image_size=64), Random(1), 2)[1].shape == (2, 64, 64, 3)
 
 
 def test_emoji_captions_name_the_background(emoji):
-    for captions, picture in list(zip(emoji.captions, emoji.pictures))[:300]:
+    for captions, picture in list(zip(emoji.variants, emoji.pictures))[:300]:
         assert len(captions) > 1
         for caption in captions:
             said = re.search(r" on (?:an? )?(\w+) background$", caption)
@@ -71,14 +71,25 @@ def test_emoji_captions_name_the_background(emoji):
 
 def test_nothing_twice_while_there_is_enough():
     three = Pictures([("one",), ("two",), ("three",)], np.zeros((3, 4, 4, 3), np.uint8))
-    assert sorted(three.choose(Random(1), 3)[1]) == [0, 1, 2]
-    captions, chosen = three.choose(Random(1), 10)
-    assert captions == [("one", "two", "three")[i] for i in chosen]
+    assert sorted(three.choose(Random(1), 3)) == [(0, 0), (1, 0), (2, 0)]
+    items = three.choose(Random(1), 10)
+    assert three.captions(items) == [("one", "two", "three")[i] for i, _ in items]
+
+
+@pytest.mark.parametrize("name", ["scenes", "emoji", "both"])
+def test_a_part_of_a_batch_is_that_part_of_the_whole(name):
+    """What a process loads of a batch that several share."""
+    source = open_data(name)
+    items = source.choose(Random(3), 8)
+    captions, pictures = source.captions(items), source.load(items)
+    for part in (slice(0, 2), slice(2, 8), slice(4, 5)):
+        assert source.captions(items[part]) == captions[part]
+        assert (source.load(items[part]) == pictures[part]).all()
 
 
 def test_shares_add_up():
-    assert shares([0], 9) == [9] and shares([0, 1], 9) == [5, 4] and shares([0, 1, 2], 8) == [4, 2, 2]
-    assert shares([0, 1], 8, first=3) == [6, 2] and shares([0], 8, first=3) == [8]
+    assert shares(1, 9) == [9] and shares(2, 9) == [5, 4] and shares(3, 8) == [4, 2, 2]
+    assert shares(2, 8, first=3) == [6, 2] and shares(1, 8, first=3) == [8]
 
 
 # ---- folders ----------------------------------------------------------------------------
@@ -97,8 +108,8 @@ def test_pictures_pair_with_the_captions_beside_them(tmp_path):
     (tmp_path / "empty.txt").write_text("\n")
     Image.fromarray(wide).save(tmp_path / "empty.png")
 
-    source = open_data(str(tmp_path), image_size=4)[0]
-    assert source.captions == [("a blue square", "the sea"), ("näkymätön 👻",)]
+    source = open_data(str(tmp_path), image_size=4)
+    assert source.variants == [("a blue square", "the sea"), ("näkymätön 👻",)]
     assert source.pictures.shape == (2, 4, 4, 3)
     assert (source.pictures[0] == (0, 0, 255)).all() and (source.pictures[1] == 255).all()
 

@@ -9,7 +9,7 @@ import torch
 from minidalle import recipes
 from minidalle.bpe import BPE
 from minidalle.config import PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
-from minidalle.datasets import Pictures, Scenes, to_tensor
+from minidalle.datasets import Pictures, Scenes, draw_batch, to_tensor
 from minidalle.dvae import DVAE
 
 LENGTH = TrainConfig(steps=100, batch=8, lr=1e-3)
@@ -26,13 +26,13 @@ def dvae():
     return DVAE(DVAEConfig(32, 16, width=8, groups=1, code_width=8, stride=4, norm=True)).eval()
 
 
-def jobs(bpe, dvae):
+def jobs(bpe, dvae, bpe_dropout=0.0):
     V, T = bpe.vocab, 32
     yield recipes.dvae_job(dvae.config, LENGTH, "scenes", 3, PRESETS["tiny"].dvae_loss)
     clip = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
     yield recipes.clip_job(clip, LENGTH, "scenes", 3, bpe, dvae)
     dalle = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2)
-    yield recipes.dalle_job(dalle, LENGTH, "scenes", 3, bpe, dvae)
+    yield recipes.dalle_job(dalle, LENGTH, "scenes", 3, bpe, dvae, bpe_dropout)
 
 
 def test_a_batch_depends_on_seed_and_step_alone(bpe, dvae):
@@ -44,28 +44,42 @@ def test_a_batch_depends_on_seed_and_step_alone(bpe, dvae):
         assert not forwards[0][0].equal(forwards[1][0])
 
 
+def test_parts_of_a_batch_make_up_the_batch(bpe, dvae):
+    """Whoever loads which part: the same pictures, words and codes."""
+    for job in jobs(bpe, dvae, bpe_dropout=0.3):
+        whole, halves = job.batch(5), [job.batch(5, part) for part in (slice(0, 4), slice(4, 8))]
+        for of_all, *of_parts in zip(whole, *halves):
+            if job.name == "clip" and not of_all.is_floating_point() and of_all.ndim == 2:
+                width = max(text.shape[1] for text in of_parts)  # captions are cut at the longest
+                assert width == of_all.shape[1]
+                assert all(text.equal(of_all[n : n + 4, : text.shape[1]]) for n, text in zip((0, 4), of_parts))
+            else:
+                assert of_all.equal(torch.cat(of_parts)), job.name
+
+
 def test_every_job_learns_a_step(bpe, dvae):
     for job in jobs(bpe, dvae):
-        loss, parts = job.loss(job.model, job.batch(0), 0.0, 0)
+        loss, parts = job.loss(job.model, job.batch(0), 0.0, 0, lambda rows: rows)
         loss.backward()
         assert torch.isfinite(loss) and all(np.isfinite(v) for v in job.log(parts).values())
 
 
-def test_spoilt_codes_are_pieces_of_others():
+def test_spoilt_codes_have_pieces_of_others():
     codes = torch.arange(6)[:, None, None].expand(6, 8, 8)  # every grid a code of its own
-    chosen, worse = recipes.spoilt(codes, Random(2), 4)
-    assert len(set(chosen)) == 4 and codes.equal(torch.arange(6)[:, None, None].expand(6, 8, 8))
-    for i, grid in zip(chosen, worse):
-        pasted = grid != i
-        assert len(grid.unique()) <= 2 and pasted.sum() <= 3 * 3 * 3  # of one other, three pieces
-    assert any((grid != i).any() for i, grid in zip(chosen, worse))
+    spoils = recipes.plan_spoils(Random(2), 6, 4, 8)
+    assert len({i for i, _, _ in spoils}) == 4
+    for i, j, pieces in spoils:
+        pasted = recipes.spoil(codes[i], codes[j], pieces) != i
+        assert 1 <= len(pieces) <= 3 and bool(pasted.any()) == (i != j) and pasted.sum() <= 3 * 3 * 3
+    assert codes.equal(torch.arange(6)[:, None, None].expand(6, 8, 8))
 
 
-def test_pictures_that_are_not_visibly_spoilt_are_left_out(bpe, dvae, monkeypatch):
-    monkeypatch.setattr(recipes, "spoilt", lambda codes, rng, count: ([0, 1], codes[[0, 2]]))
+def test_pictures_that_are_not_visibly_spoilt_do_not_count(bpe, dvae, monkeypatch):
+    monkeypatch.setattr(recipes, "plan_spoils", lambda *_: [(0, 0, []), (1, 2, [[slice(0, 8)] * 4])])
     job = list(jobs(bpe, dvae))[1]
-    pictures, text = job.batch(0)
-    assert len(text) == LENGTH.batch and len(pictures) == LENGTH.batch + 1
+    pictures, text, others, counts = job.batch(0)
+    assert len(text) == len(pictures) == LENGTH.batch and len(others) == 2
+    assert counts.tolist() == [False, True]
 
 
 def test_a_finite_set_is_encoded_once(dvae, monkeypatch):
@@ -81,7 +95,7 @@ def test_a_finite_set_is_encoded_once(dvae, monkeypatch):
 
 def test_scenes_drawn_ahead_have_the_codes_of_their_pictures(dvae):
     coded = recipes.coded_source(Scenes(), 4, 1, dvae)
-    captions, pictures = Scenes().batch(Random("1 block 1"), recipes.AHEAD * 4)
+    captions, pictures = draw_batch(Scenes(), Random("1 block 1"), recipes.AHEAD * 4)
     for step in (recipes.AHEAD, recipes.AHEAD + 3):
         here = slice(4 * (step - recipes.AHEAD), 4 * (step - recipes.AHEAD) + 4)
         said, codes = coded(step, Random(0))
@@ -100,9 +114,9 @@ def test_the_dvae_is_trained_by_the_schedules_of_its_preset(dvae, monkeypatch):
     """The paper's: τ from 1 to 1/16 in 150 000 of 3 000 000 steps, β from 0 to 6.6 in 5 000."""
     job = recipes.dvae_job(dvae.config, LENGTH, "scenes", 3, PRESETS["paper"].dvae_loss)
     seen = []
-    monkeypatch.setattr(job.model, "forward", lambda images, *terms: seen.append(terms))
+    monkeypatch.setattr(job.model, "forward", lambda images, *terms, **_: seen.append(terms))
     for step in (0, 2_500, 5_000, 75_000, 150_000, 3_000_000):
-        job.loss(job.model, job.batch(0), step / 3_000_000, step)
+        job.loss(job.model, job.batch(0), step / 3_000_000, step, None)
     taus, betas, _, evenness = zip(*seen)
     assert taus == pytest.approx((1, 0.99936, 0.99743, 0.53125, 1 / 16, 1 / 16), abs=1e-5)
     assert betas == pytest.approx((0, 3.3, 6.6, 6.6, 6.6, 6.6)) and set(evenness) == {0}

@@ -32,7 +32,7 @@ def dvae_job(before_step=lambda step: None):
         before_step(step)
         return (torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(step)),)
 
-    def loss(model, batch, t, step):
+    def loss(model, batch, t, step, gather):
         return model(*batch, half_cosine(1, 0.1, t), 1.0, torch.Generator().manual_seed(step))
 
     def log(parts):
@@ -50,7 +50,7 @@ def dalle_job(before_step=lambda step: None):
         generator = torch.Generator().manual_seed(step)
         return tuple(torch.randint(7, size, generator=generator) for size in ((4, 5), (4, 9)))
 
-    return Job("dalle", model, batch, lambda model, batch, t, step: model(*batch))
+    return Job("dalle", model, batch, lambda model, batch, t, step, gather: model(*batch))
 
 
 JOBS = {"dvae": dvae_job, "dalle": dalle_job}
@@ -153,8 +153,8 @@ def assert_stops_and_keeps_the_checkpoint(tmp_path, name, loss_of):
     checkpoint = tmp_path / f"{name}.checkpoint.safetensors"
     before, job = checkpoint.read_bytes(), JOBS[name]()
 
-    def loss(model, batch, t, step):
-        value, parts = job.loss(model, batch, t, step)
+    def loss(model, batch, t, step, gather):
+        value, parts = job.loss(model, batch, t, step, gather)
         return loss_of(value, model), parts
 
     with pytest.raises(FloatingPointError, match=f"{name}.*step 4.*not finite"):
@@ -216,7 +216,7 @@ def test_one_step_equals_adamw_by_hand():
         model.weight.copy_(torch.tensor([[1.0, -2.0]]))
         model.bias.fill_(0.5)
     job = Job("line", model, lambda step: (torch.tensor([[3.0, -4.0]]),),
-              lambda model, batch, t, step: (model(*batch).sum(), {}))
+              lambda model, batch, t, step, gather: (model(*batch).sum(), {}))
     config = TrainConfig(steps=10, batch=1, lr=0.1, warmup=0, decay=0.1, ema=0.99)
     state = training.State(job, config)
     training.take_step(job, config, state)
@@ -272,7 +272,7 @@ def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
 
     config = DALLEConfig(V, T, len(palette), 8, width=64, depth=2, heads=2, kernel=3)
     model = DALLE(config)
-    job = Job("dalle", model, lambda step: (text, codes), lambda model, batch, t, step: model(*batch))
+    job = Job("dalle", model, lambda step: (text, codes), lambda model, batch, t, step, gather: model(*batch))
     train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema=0.9), tmp_path, log_every=10)
     _, rows = results(tmp_path, "dalle")
     assert float(rows[0]["image"]) > 0.5 and float(rows[-1]["image"]) < 0.02
