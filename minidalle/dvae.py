@@ -209,7 +209,8 @@ class DVAE(nn.Module):
         images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β; use_weight, which the paper
         does not have, asks that over the whole batch all codes are used alike. Returns (loss,
         parts); the parts are detached: reconstruction, KL and unevenness in nats, and how
-        often each code was the best.
+        often each code was the best. Where processes share a batch, `first` is the number of
+        this one's first picture and `gather` joins the rows of all.
         """
         logits = self.logits(images)
         soft = gumbel_softmax(logits, temperature, generator, first)
