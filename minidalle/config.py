@@ -95,6 +95,7 @@ class DVAELoss:
     temperature: Ramp = Ramp(1, 1 / 16, 150_000 / 3_000_000)  # τ of the soft choice
     kl: Ramp = Ramp(0, 6.6, 5_000 / 3_000_000)  # β
     evenness: Ramp = Ramp(0, 0)  # asks that a batch use all codes alike; the paper has no such term
+    hard_from: float = 1.0  # from this share of the run on only the decoder learns, from best codes
 
 
 @dataclass(frozen=True)

@@ -194,27 +194,37 @@ class DVAE(nn.Module):
                              f"got {images.dtype} {tuple(images.shape)}")
         return self.logits(images).argmax(1)
 
+    def vectors(self, codes: Tensor) -> Tensor:
+        """The codebook's vectors for codes (B, h, w), (B, code width, h, w); they learn nothing."""
+        found = F.embedding(codes, self.codebook.weight.detach()[:, :, 0, 0].T) + self.codebook.bias
+        return found.permute(0, 3, 1, 2)
+
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Paint codes (B, h, w): pictures (B, 3, H, W) in [0, 1]."""
-        vectors = F.embedding(codes, self.codebook.weight[:, :, 0, 0].T) + self.codebook.bias
-        mu, _ = self.decoder(vectors.permute(0, 3, 1, 2)).chunk(2, dim=1)
+        mu, _ = self.decoder(self.vectors(codes)).chunk(2, dim=1)
         return unmap_pixels(torch.sigmoid(mu))
 
     def forward(self, images: Tensor, temperature: float, kl_weight: float,
                 generator: torch.Generator | None = None, use_weight: float = 0.0,
-                first: int = 0, gather: Callable[[Tensor], Tensor] = lambda rows: rows):
+                first: int = 0, gather: Callable[[Tensor], Tensor] = lambda rows: rows,
+                hard: bool = False):
         """-ELBO per colour value of the picture, to be minimised.
 
         images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β; use_weight, which the paper
         does not have, asks that over the whole batch all codes are used alike. Returns (loss,
         parts); the parts are detached: reconstruction, KL and unevenness in nats, and how
-        often each code was the best. Where processes share a batch, `first` is the number of
+        often each code was the best. With `hard` the decoder alone learns, from each place's
+        best code, which is what it will be given to draw. Where processes share a batch, `first` is the number of
         this one's first picture and `gather` joins the rows of all.
         """
-        logits = self.logits(images)
-        soft = gumbel_softmax(logits, temperature, generator, first)
-        mu, ln_b = self.decoder(self.codebook(soft)).chunk(2, dim=1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not hard):
+            logits = self.logits(images)
+        if hard:
+            vectors = self.vectors(logits.argmax(1))
+        else:
+            vectors = self.codebook(gumbel_softmax(logits, temperature, generator, first))
+        mu, ln_b = self.decoder(vectors).chunk(2, dim=1)
         reconstruction = -logit_laplace(map_pixels(images), mu, ln_b, self.config.noise).mean()
         kl = kl_from_uniform(logits).mean()
         used = F.softmax(logits, dim=1).mean((0, 2, 3))

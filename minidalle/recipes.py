@@ -64,14 +64,17 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, weigh
     def loss(model, batch, t: float, step: int, gather):
         (images, numbers), (_, generator) = batch, seeded(seed, step, "noise")
         tau, beta, even = (at(ramp, t) for ramp in (weigh.temperature, weigh.kl, weigh.evenness))
-        return model(images, tau, beta, generator, even, first=int(numbers[0]), gather=gather)
+        hard = t >= weigh.hard_from
+        return model(images, tau, beta, generator, even, int(numbers[0]), gather, hard)
 
     def log(parts):
         perplexity, dead = codebook_use(parts["use"])
         nats = {name: float(parts[name]) for name in ("reconstruction", "kl", "uneven")}
         return nats | {"perplexity": perplexity, "dead": dead}
 
-    return Job("dvae", model, batch, loss, log)
+    even = weigh.evenness.start or weigh.evenness.end
+    # The codes stay as they are from `hard_from` on, so they had better be those of the averages.
+    return Job("dvae", model, batch, loss, log, settle=weigh.hard_from, compares=bool(even))
 
 
 def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE) -> Job:
@@ -109,7 +112,7 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
     def loss(model, batch, t: float, step: int, gather):
         return model(*batch, gather=gather)
 
-    return Job("clip", model, batch, loss)
+    return Job("clip", model, batch, loss, compares=True)
 
 
 def halved(part: slice) -> slice:
@@ -144,11 +147,12 @@ def spoil(codes: Tensor, others: Tensor, pieces: list) -> Tensor:
 
 
 def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE,
-              bpe_dropout: float = 0.0) -> Job:
-    """Framed captions and codes."""
+              bpe_dropout: float = 0.0, meta: bool = False) -> Job:
+    """Framed captions and codes. With `meta` the model has shapes only: its weights come later."""
     torch.manual_seed(seed)
     source = open_data(data, dvae.config.image_size)
-    model = DALLE(config)
+    with torch.device("meta" if meta else "cpu"):
+        model = DALLE(config)
     sources = source.sources if isinstance(source, Mixture) else [source]
     sizes = shares(len(sources), train.batch, SCENES_TO_EMOJI)
     coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, sizes)]

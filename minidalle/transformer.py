@@ -25,10 +25,12 @@ width; the 0.02 that GPT made a custom is right for its widths and five times to
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from minidalle.config import DALLEConfig
 from minidalle.masks import layer_kinds, layer_masks
@@ -76,38 +78,57 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Te
 class DALLE(nn.Module):
     """12.3 B parameters at the paper's size; the same lines at every size."""
 
-    def __init__(self, config: DALLEConfig):
+    def __init__(self, config: DALLEConfig, codes: Tensor | None = None):
+        """codes: the dVAE's vectors (K, any width), from which the codes' embeddings may begin."""
         super().__init__()
-        self.config = config
+        self.config, self.kinds = config, layer_kinds(config)
+        self.recompute = False  # activations of blocks in the backward pass, instead of keeping them
         D = config.width
-        self.text_embedding = nn.Embedding(config.text_vocab, D)
-        self.text_position = nn.Embedding(config.text_len, D)
-        self.code_embedding = nn.Embedding(config.codebook, D)
-        self.row = nn.Embedding(config.grid, D)
-        self.column = nn.Embedding(config.grid, D)
-        self.start_of_image = nn.Parameter(torch.empty(D))
-        self.blocks = nn.ModuleList(Block(D, config.heads) for _ in range(config.depth))
-        self.norm = nn.LayerNorm(D)
-        self.text_head = nn.Linear(D, config.text_vocab)
-        self.image_head = nn.Linear(D, config.codebook)
-        self.kinds = layer_kinds(config)
-        for kind, mask in dict(zip(self.kinds, layer_masks(config))).items():
-            self.register_buffer(f"mask_{kind}", mask, persistent=False)
-        self.init_weights()
+        with torch.device("meta"):  # shapes only: the numbers are init_weights'
+            self.text_embedding = nn.Embedding(config.text_vocab, D)
+            self.text_position = nn.Embedding(config.text_len, D)
+            self.code_embedding = nn.Embedding(config.codebook, D)
+            self.row = nn.Embedding(config.grid, D)
+            self.column = nn.Embedding(config.grid, D)
+            self.start_of_image = nn.Parameter(torch.empty(D))
+            self.blocks = nn.ModuleList(Block(D, config.heads) for _ in range(config.depth))
+            self.norm = nn.LayerNorm(D)
+            self.text_head = nn.Linear(D, config.text_vocab)
+            self.image_head = nn.Linear(D, config.codebook)
+        self.codes, device = codes, torch.get_default_device()
+        if device.type != "meta":
+            self.to_empty(device=device)
+            self.init_weights()
+        self.make_masks()
 
     @torch.no_grad()
-    def init_weights(self) -> None:
-        """The table at the top of this file."""
+    def init_weights(self, put: Callable[[Tensor, Tensor], Tensor] = Tensor.copy_) -> None:
+        """The table at the top of this file.
+
+        `put(tensor, numbers)` fills a tensor; another one can fill those of which only a part lies
+        in this process. If the model was made with codes, their embeddings begin as those: a random
+        matrix turns them to width D and leaves the angles between them nearly as they are, so
+        codes that look alike are alike from the first step. The paper begins at random.
+        """
         std = 1 / math.sqrt(self.config.width)
+        last = [layer for block in self.blocks for layer in (block.out, block.down)]
         for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
             if isinstance(module, (nn.Linear, nn.Embedding)):
-                nn.init.normal_(module.weight, std=std)
+                size = std / math.sqrt(len(last)) if module in last else std
+                put(module.weight, torch.empty(module.weight.shape).normal_(std=size))
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
-        for block in self.blocks:
-            for last in (block.out, block.down):
-                nn.init.normal_(last.weight, std=std / math.sqrt(2 * len(self.blocks)))
-        nn.init.normal_(self.start_of_image, std=std)
+        put(self.start_of_image, torch.empty(self.config.width).normal_(std=std))
+        if self.codes is not None:
+            turned = (self.codes - self.codes.mean(0)) @ torch.randn(self.codes.shape[1], self.config.width)
+            put(self.code_embedding.weight, turned * std / turned.std())
+
+    def make_masks(self) -> None:
+        """The masks of the layers, one for each kind."""
+        for kind, mask in dict(zip(self.kinds, layer_masks(self.config))).items():
+            self.register_buffer(f"mask_{kind}", mask, persistent=False)
 
     def mask(self, layer: int) -> Tensor:
         """The (S, S) mask of a layer."""
@@ -138,7 +159,8 @@ class DALLE(nn.Module):
         x = torch.cat([self.embed_text(text), self.embed_image(image)], dim=1)
         S = x.shape[1]
         for layer, block in enumerate(self.blocks):
-            x = block(x, self.mask(layer)[:S, :S])
+            inputs = x, self.mask(layer)[:S, :S]
+            x = checkpoint(block, *inputs, use_reentrant=False) if self.recompute else block(*inputs)
         return self.norm(x)
 
     def logits(self, text: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:

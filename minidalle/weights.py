@@ -56,7 +56,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
         part.unlink(missing_ok=True)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+def read_tensors(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict]:
     """What `write_tensors` wrote; ValueError, in one sentence, if the file is something else."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no weight file {path}")
@@ -65,11 +65,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
             about = json.loads((file.metadata() or {})["minidalle"])
             if not isinstance(about, dict):
                 raise KeyError("minidalle")
-            return {name: file.get_tensor(name) for name in file.keys()}, about
+            return {name: file.get_tensor(name) for name in file.keys() if tensors}, about
     except KeyError:
         raise ValueError(f"{path} holds tensors, but minidalle did not write it") from None
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"{path} is not a whole weight file ({error})") from None
+
+
+def read_about(path: Path) -> dict:
+    """The description in a file, without its tensors; errors as in `read_tensors`."""
+    return read_tensors(path, tensors=False)[1]
 
 
 def plain(config) -> dict:
@@ -77,10 +82,14 @@ def plain(config) -> dict:
     return json.loads(json.dumps(asdict(config)))
 
 
-def save(path: Path, model: nn.Module, half: bool = False, **about) -> None:
-    """Save a model with its configuration; `half` stores float16, at half the size."""
-    kind = type(model).__name__
-    tensors = model.state_dict()
+def save(path: Path, model: nn.Module, tensors: dict[str, Tensor] | None = None, half: bool = False,
+         **about) -> None:
+    """Save a model with its configuration; `half` stores float16, at half the size.
+
+    `tensors` are its weights where it holds only a part of them.
+    """
+    kind = next(name for name, (kind, _) in MODELS.items() if isinstance(model, kind))
+    tensors = model.state_dict() if tensors is None else tensors
     if half:
         tensors = {name: tensor.half() for name, tensor in tensors.items()}
     write_tensors(path, tensors, {"model": kind, "config": plain(model.config), **about})

@@ -17,7 +17,8 @@ import torch
 from PIL import Image, ImageFont
 
 from minidalle import config, datasets, pipeline, plots, recipes, training, weights
-from minidalle.__main__ import main, table
+from minidalle.__main__ import main
+from minidalle.commands import table
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, Preset, TrainConfig
@@ -391,7 +392,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, mon
 
 
 def test_minutes_become_steps(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "steps_in", lambda minutes, job, how: round(2 * minutes))
+    monkeypatch.setattr(training, "steps_in", lambda minutes, job, how, team: round(2 * minutes))
     assert train("dvae", photos, tmp_path, "--minutes", "1.5") == 0
     assert weights.read_tensors(tmp_path / "dvae.safetensors")[1]["steps"] == 3
     # The same words and --resume are the same run, though the machine may be faster by now.

@@ -28,7 +28,7 @@ def dvae_job(before_step=lambda step: None):
     config = DVAEConfig(8, 10, 8, groups=2, blocks=1, code_width=6, norm=True)
     model = DVAE(config).to(memory_format=torch.channels_last)
 
-    def batch(step):
+    def batch(step, part):
         before_step(step)
         return (torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(step)),)
 
@@ -45,7 +45,7 @@ def dalle_job(before_step=lambda step: None):
     torch.manual_seed(0)
     model = DALLE(DALLEConfig(10, 5, 7, 3, width=16, depth=3, heads=2, kernel=3))
 
-    def batch(step):
+    def batch(step, part):
         before_step(step)
         generator = torch.Generator().manual_seed(step)
         return tuple(torch.randint(7, size, generator=generator) for size in ((4, 5), (4, 9)))
@@ -139,7 +139,7 @@ def test_cut_table_drops_later_rows(tmp_path):
 def test_resume_refuses_another_run(tmp_path, name, whole):
     with pytest.raises(ValueError, match="other settings"):
         train(JOBS[name](), replace(CONFIG, lr=1e-3), whole, resume=True)
-    with pytest.raises(FileNotFoundError, match="there is no weight file"):
+    with pytest.raises(FileNotFoundError, match="to resume: leave out --resume"):
         train(JOBS[name](), CONFIG, tmp_path / "nothing", resume=True)
 
 
@@ -215,7 +215,7 @@ def test_one_step_equals_adamw_by_hand():
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[1.0, -2.0]]))
         model.bias.fill_(0.5)
-    job = Job("line", model, lambda step: (torch.tensor([[3.0, -4.0]]),),
+    job = Job("line", model, lambda step, part: (torch.tensor([[3.0, -4.0]]),),
               lambda model, batch, t, step, gather: (model(*batch).sum(), {}))
     config = TrainConfig(steps=10, batch=1, lr=0.1, warmup=0, decay=0.1, ema=0.99)
     state = training.State(job, config)
@@ -272,7 +272,7 @@ def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
 
     config = DALLEConfig(V, T, len(palette), 8, width=64, depth=2, heads=2, kernel=3)
     model = DALLE(config)
-    job = Job("dalle", model, lambda step: (text, codes), lambda model, batch, t, step, gather: model(*batch))
+    job = Job("dalle", model, lambda step, part: (text, codes), lambda model, batch, t, step, gather: model(*batch))
     train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema=0.9), tmp_path, log_every=10)
     _, rows = results(tmp_path, "dalle")
     assert float(rows[0]["image"]) > 0.5 and float(rows[-1]["image"]) < 0.02

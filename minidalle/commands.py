@@ -1,0 +1,284 @@
+"""What the commands do: draw, train, evaluate. The words they understand are in __main__.py.
+
+torch is imported by the functions that need it, so that `--help` and a misspelt option answer at
+once. What is wrong with the input raises ValueError or OSError, in one sentence.
+"""
+
+import json
+import os
+import platform
+import shutil
+import time
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from minidalle.config import PRESETS, Preset, TrainConfig
+
+MODELS = ("bpe", "dvae", "clip", "dalle")  # in the order in which they are trained
+CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # the name OpenAI gave to it
+
+
+# ---- draw -------------------------------------------------------------------------------
+
+
+def draw(args) -> None:
+    """BPE → transformer → dVAE → CLIP, then the sheet and a table of what is on it."""
+    begin = time.perf_counter()
+    from tqdm import tqdm
+
+    from minidalle import pipeline, plots
+
+    plots.picture_format(args.out)  # not after a minute of drawing
+    models, ranker = open_models(args), open_clip(args.clip)
+    load = time.perf_counter() - begin
+    how = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p", "guidance")}
+    drawing = pipeline.draw(
+        models, args.caption, args.candidates, args.keep, args.seed, truncate=args.truncate, ranker=ranker,
+        progress=lambda positions: tqdm(positions, desc="drawing", unit="code", leave=False),
+        **{name: value for name, value in how.items() if value is not None},
+    )  # fmt: skip
+    ranked = [(int(i), float(score)) for i, score in zip(drawing.order, drawing.scores)]
+    scores = [f"#{i}  {score:.3f}" for i, score in ranked]
+    plots.save_image(plots.sheet(drawing.best, drawing.caption, scores), args.out)
+
+    print("tokens  ", *map(repr, drawing.tokens))  # repr: a caption may hold control characters
+    print("sheet   ", args.out)
+    print("rank  candidate  CLIP score")
+    for rank, (i, score) in enumerate(ranked, 1):
+        print(f"{rank:4}  {i:9}  {score:10.4f}")
+    spent = {"load": load} | drawing.seconds
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in spent.items())
+    print(f"time      {stages}; models without load {sum(drawing.seconds.values()):.1f} s")
+
+
+def open_models(args):
+    """The weights in --weights, else the shipped ones of --preset."""
+    from minidalle import weights
+
+    if args.weights is None:
+        find_preset(args.preset)
+        return weights.load_pretrained(args.preset)
+    if not args.weights.is_dir():
+        raise FileNotFoundError(f"there is no folder {args.weights} of weights")
+    return weights.load_pretrained(args.weights.absolute())
+
+
+def open_clip(path: Path | None):
+    """The tokenizer and the model of --clip, or None."""
+    if path is None:
+        return None
+    from minidalle import weights
+    from minidalle.bpe import BPE
+
+    return BPE.from_clip(path.parent / CLIP_WORDS), weights.from_openai_clip(path)
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}: there is {' and '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+# ---- train ------------------------------------------------------------------------------
+
+
+def train(args) -> None:
+    """Train one model into DIR: bpe.json, or NAME.safetensors with its log NAME.csv."""
+    if args.threads:
+        import torch
+
+        torch.set_num_threads(args.threads)
+    preset, done = find_preset(args.preset), existing(args.model, args.out)
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):  # torchrun starts us again after a crash
+        args.resume = done is not None
+    if done and not (args.resume or args.overwrite):
+        raise ValueError(f"{done} is there already: add --resume to go on with it, "
+                         "--overwrite to begin again, or name another --out")
+    if args.model == "bpe":
+        train_bpe(args, preset, done)
+    else:
+        train_model(args, preset)
+
+
+def existing(model: str, out: Path) -> Path | None:
+    """A file that training this model would replace."""
+    names = f"{model}.safetensors", f"{model}.checkpoint.safetensors", f"{model}.checkpoint"
+    paths = [out / name for name in (("bpe.json",) if model == "bpe" else names)]
+    return next((path for path in paths if path.exists()), None)
+
+
+def train_bpe(args, preset: Preset, done: Path | None) -> None:
+    """Learn the vocabulary, which takes seconds and is never half done."""
+    if args.minutes or args.steps:
+        raise ValueError("bpe learns merges, not steps: leave out --minutes and --steps")
+    if args.resume and done:
+        print(f"{done} is complete")
+        return
+    from minidalle import recipes
+    from minidalle.bpe import BPE
+
+    captions = recipes.bpe_captions(args.data, args.seed)
+    bpe = BPE.train(captions, preset.dalle.vocab, progress=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    bpe.save(args.out / "bpe.json")
+    print(f"{args.out / 'bpe.json'}: {bpe.vocab} tokens, of {len(captions)} captions")
+    print("example  ", *map(repr, bpe.tokens(captions[0])))
+
+
+def train_model(args, preset: Preset) -> None:
+    """Train one of the networks: a job and its length for `training.train`."""
+    from minidalle import training
+
+    team = make_team(args)
+    try:
+        place = args.out / f"{args.model}.checkpoint"
+        config = stored_config(team, place, args.steps) if args.resume else preset.train[args.model]
+        job = make_job(args, preset, config, meta=team.size > 1 and team.splits)
+        if team.rounds > 1 and job.compares:
+            raise ValueError(f"{args.model} compares a whole batch with itself, so --rounds cannot cut it up")
+        if args.steps:
+            config = replace(config, steps=args.steps)
+        elif args.minutes and not args.resume:
+            say(team, f"{args.model}: timing some steps, to see how many fit into {args.minutes:g} minutes")
+            config = replace(config, steps=training.steps_in(args.minutes, job, config, team))
+        if args.overwrite and team.rank == 0:  # else --resume might go on with the old run
+            training.checkpoint_file(place).unlink(missing_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+        say(team, f"{args.model}: {config.steps} steps of {config.batch}; Ctrl-C stops, --resume goes on")
+        about = {"command": command_line(args, config), "seed": args.seed}
+        about |= {"data": Path(args.data).resolve().name}
+        about |= {"machine": machine(), "date": today()}
+        training.train(job, config, args.out, args.resume, 60 * args.save_every, team=team, **about)
+        say(team, team.farewell(args.out / f"{args.model}.safetensors"))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; add --resume to go on") from None
+    finally:
+        team.close()
+
+
+def make_team(args):
+    """The processes that torchrun started, or this one alone."""
+    how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
+    if "WORLD_SIZE" in os.environ:
+        from minidalle.distributed import Team
+
+        return Team(args.share, args.together, args.powersgd, args.keep_checkpoints, 60 * args.wait, **how)
+    if args.powersgd or args.together:
+        raise ValueError("--powersgd and --together are for several processes: "
+                         "start them with `torchrun --nproc-per-node N -m minidalle train …`")
+    from minidalle.training import Alone
+
+    return Alone(find_device(args.device), **how)
+
+
+def find_device(name: str):
+    """The torch device of that name, if it is here."""
+    import torch
+
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here.get(name):
+        raise ValueError(f"there is no device {name!r} here, but {', '.join(n for n in here if here[n])}")
+    return torch.device(name)
+
+
+def say(team, line: str) -> None:
+    """Print a line, once for all processes."""
+    if team.rank == 0:
+        print(line, flush=True)
+
+
+def stored_config(team, place: Path, steps: int | None) -> TrainConfig:
+    """How the run that is to go on was being trained."""
+    found, about = team.load(place)
+    if "step" not in about:
+        raise ValueError(f"{found} is no checkpoint of `minidalle train`")
+    config = TrainConfig(**about["config"] | {"betas": tuple(about["config"]["betas"])})
+    if steps not in (None, config.steps):
+        raise ValueError(f"{found} belongs to a run of {config.steps} steps, not {steps}")
+    return config
+
+
+def make_job(args, preset: Preset, config: TrainConfig, meta: bool = False):
+    """What this model learns, from which data, with what was trained before it."""
+    from minidalle import recipes
+
+    if args.model == "dvae":
+        return recipes.dvae_job(preset.dvae, config, args.data, args.seed, preset.dvae_loss)
+    bpe = trained_before(args, "bpe")
+    V = bpe.vocab  # a folder of few words gives fewer merges than the preset has room for
+    dvae = trained_before(args, "dvae")
+    if args.model == "clip":
+        sizes = replace(preset.clip, vocab=V + 1 + preset.clip.text_len, end=V + 1)
+        return recipes.clip_job(sizes, config, args.data, args.seed, bpe, dvae)
+    sizes = replace(preset.dalle, vocab=V, codebook=dvae.config.codebook, grid=dvae.config.grid)
+    return recipes.dalle_job(sizes, config, args.data, args.seed, bpe, dvae, preset.bpe_dropout, meta)
+
+
+def trained_before(args, model: str):
+    """The BPE or dVAE in DIR that this model builds on."""
+    from minidalle import weights
+    from minidalle.bpe import BPE
+
+    path = args.out / ("bpe.json" if model == "bpe" else f"{model}.safetensors")
+    if not path.is_file():
+        raise FileNotFoundError(f"{args.model} needs {path}: "
+                                f"run `minidalle train {model}` first")
+    return BPE.load(path) if model == "bpe" else weights.load(path, model.upper())
+
+
+def command_line(args, config: TrainConfig) -> str:
+    """What to type for the same run again, whatever the speed of the machine; no folders."""
+    return (f"minidalle train {args.model} --preset {args.preset} "
+            f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
+            f"--seed {args.seed} --steps {config.steps}")
+
+
+def machine() -> str:
+    """What this ran on: "2 × AMD EPYC, torch 2.13.0+cpu, Linux"."""
+    import torch
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{os.cpu_count()} × {name}, torch {torch.__version__}, {platform.system()}"
+
+
+def today() -> str:
+    """The day, UTC."""
+    return datetime.now(timezone.utc).date().isoformat()
+
+
+# ---- evaluate ---------------------------------------------------------------------------
+
+
+def evaluate(args) -> None:
+    """Measure the models on each part, and say when and where."""
+    from minidalle import evaluate as measure
+
+    parts = args.split or list(measure.PARTS)
+    for part in parts:
+        if part not in measure.PARTS:
+            raise ValueError(f"unknown split {part!r}: there is {', '.join(measure.PARTS)}")
+    results = measure.evaluate(open_models(args), parts, args.captions, args.candidates, args.seed)
+    if args.json:
+        asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
+        print(json.dumps({"date": today(), "machine": machine()} | asked | results, indent=2))
+    else:
+        print(f"{today()}, {machine()}")
+        print(table(results))
+
+
+def table(results: dict) -> str:
+    """{"unseen": {"exact, one sample": 0.75}} → a heading, and its measures below, aligned."""
+    lines = []
+    for part, measures in results.items():
+        measures = measures if isinstance(measures, dict) else {"": measures}
+        lines.append(part)
+        wide = max(map(len, map(str, measures)), default=0)
+        for name, value in measures.items():
+            value = f"{value:10.4g}" if isinstance(value, float) else f"{value!s:>10}"
+            lines.append(f"  {name!s:{wide}}  {value}")
+    return "\n".join(lines)

@@ -1,0 +1,240 @@
+"""Many processes: the same numbers as one, checkpoints that outlive kills, errors on every rank.
+
+Processes are forked, have one thread each and talk through gloo on this machine.
+"""
+
+import multiprocessing
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minidalle import recipes, training, weights
+from minidalle.bpe import BPE
+from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, Ramp, TrainConfig
+from minidalle.distributed import Team, newest_whole
+from minidalle.dvae import DVAE
+from minidalle.training import Alone, State, take_step, train
+
+# A larger ε than in life: where a gradient is 0, Adam would magnify its rounding.
+CONFIG = TrainConfig(steps=6, batch=8, lr=1e-2, warmup=2, decay=0.1, eps=1e-3)
+SIZES = DVAEConfig(32, 16, width=8, groups=1, blocks=1, code_width=8, stride=4, norm=True, tied=True)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def rank_of(pipe, environment, work, *args):
+    os.environ |= environment
+    torch.set_num_threads(1)
+    try:
+        pipe.send((work(*args), None))
+    except Exception as error:
+        pipe.send((None, error))
+
+
+def together(size, work, *args, patience=120):
+    """What `work(*args)` returns in each of `size` processes; raises what rank 0 raises."""
+    fork, port, running = multiprocessing.get_context("fork"), str(free_port()), []
+    for rank in range(size):
+        here, there = fork.Pipe(duplex=False)
+        environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size),
+                       "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size)}
+        process = fork.Process(target=rank_of, args=(there, environment, work, *args), daemon=True)
+        process.start()
+        running.append((process, here))
+    results = []
+    for process, here in running:
+        assert here.poll(patience), "a process hangs"
+        results.append(here.recv())
+        process.join(patience)
+    if any(error for _, error in results):
+        assert all(error for _, error in results), "only some processes failed"
+        raise results[0][1]
+    return [result for result, _ in results]
+
+
+@pytest.fixture(scope="module")
+def bpe():
+    return BPE.train(recipes.bpe_captions("scenes", 0, 200), 300)
+
+
+@pytest.fixture(scope="module")
+def dvae():
+    torch.manual_seed(0)
+    return DVAE(SIZES).eval().requires_grad_(False)
+
+
+def job_of(name, bpe, dvae, meta=False):
+    V, T = bpe.vocab, 32
+    if name == "dvae":
+        return recipes.dvae_job(SIZES, CONFIG, "scenes", 3, DVAELoss(kl=Ramp(0.1, 0.1), evenness=Ramp(0.1, 0.1), hard_from=0.6))
+    if name == "clip":
+        sizes = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
+        return recipes.clip_job(sizes, CONFIG, "scenes", 3, bpe, dvae)
+    sizes = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2, kernel=3)
+    return recipes.dalle_job(sizes, CONFIG, "scenes", 3, bpe, dvae, 0.1, meta)
+
+
+def six_steps(team, job):
+    """Loss, gradient norm and a sum over the averaged weights, after each of six steps."""
+    state, seen, norms, clip = State(job, CONFIG, team), [], [], team.clip
+    team.clip = lambda *args: norms.append(clip(*args)) or norms[-1]
+    for _ in range(CONFIG.steps):
+        take_step(job, CONFIG, state)
+        total = sum(float(t.double().abs().sum()) for t in team.whole(state.ema).values())
+        seen.append((float(state.sums["loss"]), float(norms[-1]), total))
+        state.sums = {}
+    return seen
+
+
+def in_team(name, how, bpe, dvae):
+    team = Team(**how)
+    seen = six_steps(team, job_of(name, bpe, dvae, meta=team.splits))
+    team.close()
+    return seen
+
+
+WAYS = {
+    "ddp 2": (2, dict(share="ddp")),
+    "fsdp 2": (2, dict(share="fsdp")),
+    "fsdp 4, recomputed": (4, dict(share="fsdp", recompute=True)),
+    "hsdp 2 × 2": (4, dict(share="hsdp", together=2)),
+    "fsdp 2, 2 rounds": (2, dict(share="fsdp", rounds=2)),
+    "ddp 2, 2 rounds": (2, dict(share="ddp", rounds=2)),
+}
+
+
+@pytest.mark.parametrize("name", ["dvae", "clip", "dalle"])
+def test_many_processes_compute_what_one_does(name, bpe, dvae):
+    alone = np.array(six_steps(Alone(), job_of(name, bpe, dvae)))
+    if name == "dalle":
+        assert np.array(six_steps(Alone(rounds=4, recompute=True), job_of(name, bpe, dvae))) == pytest.approx(alone, rel=1e-5)
+    for way, (size, how) in WAYS.items():
+        if name != "dalle" and ("rounds" in how or "recompute" in how):
+            continue
+        seen = np.array(together(size, in_team, name, how, bpe, dvae)[0])
+        assert seen == pytest.approx(alone, rel=1e-5), way
+
+
+# ---- checkpoints ------------------------------------------------------------------------
+
+
+def run(out, resume, stop_at, bpe, dvae, share="fsdp"):
+    """Train to the end, or to a Ctrl-C in rank 0; the log's losses."""
+    team = Team(share)
+    job = job_of("dalle", bpe, dvae, meta=team.splits)
+    if stop_at is not None and team.rank == 0:
+        batch = job.batch
+
+        def interrupted(step, part):
+            if step == stop_at:
+                os.kill(os.getpid(), 2)
+            return batch(step, part)
+
+        job = replace(job, batch=interrupted)
+    try:
+        train(job, CONFIG, out, resume, log_every=1, team=team, seed=0)
+    except KeyboardInterrupt:
+        assert stop_at is not None
+    team.close()
+
+
+def losses(out):
+    rows = [line.split(",") for line in (out / "dalle.csv").read_text().splitlines()]
+    return [float(row[rows[0].index("loss")]) for row in rows[1:]]
+
+
+def test_two_then_one_then_three(tmp_path, bpe, dvae):
+    """Stopped and resumed on another number of processes; on the same number, bit for bit."""
+    config_batch = CONFIG.batch
+    assert config_batch % 2 == 0
+    together(2, run, tmp_path / "whole", False, None, bpe, dvae)
+    together(2, run, tmp_path / "same", False, 1, bpe, dvae)
+    assert not (tmp_path / "same" / "dalle.safetensors").exists()
+    together(2, run, tmp_path / "same", True, None, bpe, dvae)
+    assert losses(tmp_path / "same") == losses(tmp_path / "whole")
+    one, other = (weights.read_tensors(tmp_path / d / "dalle.safetensors")[0] for d in ("whole", "same"))
+    assert all(one[name].equal(other[name]) for name in one)
+
+    together(2, run, tmp_path / "other", False, 1, bpe, dvae)
+    together(1, run, tmp_path / "other", True, 3, bpe, dvae)
+    together(4, run, tmp_path / "other", True, None, bpe, dvae)
+    assert losses(tmp_path / "other") == pytest.approx(losses(tmp_path / "whole"), rel=1e-5)
+    weights.load(tmp_path / "other" / "dalle.safetensors", "DALLE")  # one file, as `draw` wants it
+
+
+def test_a_torn_checkpoint_is_passed_over(tmp_path, bpe, dvae, capfd):
+    together(2, run, tmp_path, False, 3, bpe, dvae)
+    place = tmp_path / "dalle.checkpoint"
+    newest = place / (place / "latest").read_text()
+    older = place / "step-000000001"
+    older.mkdir(exist_ok=True)
+    for file in newest.iterdir():
+        (older / file.name).write_bytes(file.read_bytes())
+    file = next(newest.glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-100])
+    folder, about = next(newest_whole(place))
+    assert folder == older and about["step"] == 4
+    assert f"{newest.name} is not whole" in capfd.readouterr().err
+    together(2, run, tmp_path, True, None, bpe, dvae)
+    assert (tmp_path / "dalle.safetensors").exists()
+
+
+# ---- errors -----------------------------------------------------------------------------
+
+
+def make_team(how):
+    Team(**how).close()
+
+
+@pytest.mark.parametrize("size, how, message", [
+    (3, dict(share="hsdp", together=2), "3 processes cannot be split into groups of 2"),
+    (2, dict(share="fsdp", powersgd=2), "compresses the gradients of --share ddp, not of fsdp"),
+])
+def test_what_does_not_fit_is_one_sentence_in_every_process(size, how, message):
+    with pytest.raises(ValueError, match=message) as error:
+        together(size, make_team, how)
+    assert "\n" not in str(error.value)
+
+
+def share_unevenly(bpe, dvae, out):
+    team = Team()
+    train(job_of("dalle", bpe, dvae), CONFIG, out, team=team)
+
+
+def test_a_batch_that_cannot_be_shared_evenly(bpe, dvae, tmp_path):
+    with pytest.raises(ValueError, match="a batch of 8 cannot be shared evenly by 3 processes"):
+        together(3, share_unevenly, bpe, dvae, tmp_path)
+
+
+def test_nobody_there(monkeypatch):
+    for name, value in dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), WORLD_SIZE="2", RANK="1",
+                            LOCAL_RANK="1").items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="the 2 processes did not meet at 127.0.0.1:.* within 1 seconds"):
+        Team(seconds=1)
+
+
+def with_powersgd(rank, bpe, dvae):
+    team = Team("ddp", powersgd=rank)
+    job = job_of("dalle", bpe, dvae)
+    seen = six_steps(team, job)
+    said = team.farewell(Path("x"))
+    team.close()
+    return seen, said
+
+
+def test_powersgd_sends_less_and_learns_nearly_the_same(bpe, dvae):
+    exact = np.array(six_steps(Alone(), job_of("dalle", bpe, dvae)))[:, 0]
+    seen, said = together(2, with_powersgd, 1, bpe, dvae)[0]
+    assert np.array(seen)[:, 0] == pytest.approx(exact, abs=0.1)
+    share = float(said.split("PowerSGD sent ")[1].split("%")[0])
+    assert 0 < share < 60
