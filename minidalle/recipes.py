@@ -95,6 +95,8 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
         spoils = plan_spoils(rng, train.batch, train.batch // 2, dvae.config.grid)
         through = torch.rand(train.batch, generator=generator) < 0.5
         spoils, own = spoils[halved(part)], range(train.batch)[part]
+        if len(own) % 2:
+            raise ValueError(f"each process needs an even part of clip's batch, not {len(own)} of {train.batch}")
         # A picture may be spoilt with pieces of one that is another process's.
         needed = list(dict.fromkeys([*own, *(i for spoil in spoils for i in spoil[:2])]))
         where = {i: row for row, i in enumerate(needed)}

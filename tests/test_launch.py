@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 def commands_in(text):
     """Every torchrun command, with its continued lines, as words."""
-    text = re.sub(r"\\\\\n\s*", " ", text)
+    text = re.sub(r"\\\n\s*", " ", text)
     return [shlex.split(line.strip().removeprefix("srun ")) for line in text.splitlines()
             if line.strip().removeprefix("srun ").startswith("torchrun ")]
 
