@@ -3,6 +3,8 @@
 import csv
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from random import Random
 
@@ -175,6 +177,27 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, name):
         return loss + (weight - weight.detach()).square().sum().sqrt()
 
     assert_stops_and_keeps_the_checkpoint(tmp_path, name, loss_of)
+
+
+# ---- alone ------------------------------------------------------------------------------
+
+
+def test_alone_needs_no_other_process(tmp_path):
+    """Nothing of torch's process groups is set up, nor is distributed.py even read."""
+    code = ("import sys, torch.distributed as dist; from minidalle.__main__ import main\n"
+            f"main(['train', 'dvae', '--data', 'scenes', '--out', {str(tmp_path)!r}, '--steps', '1'])\n"
+            "print(dist.is_initialized(), 'minidalle.distributed' in sys.modules)")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.endswith("False False\n")
+
+
+def test_blocks_are_compiled_in_place(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, *_, **__: compiled.append(module))
+    job = dalle_job()
+    names = list(job.model.state_dict())
+    training.Alone(compile=True).share(job.model)
+    assert compiled == list(job.model.blocks) and list(job.model.state_dict()) == names
 
 
 # ---- schedules, optimiser, average ------------------------------------------------------
