@@ -256,13 +256,14 @@ def today() -> str:
 
 def evaluate(args) -> None:
     """Measure the models on each part, and say when and where."""
-    from minidalle import evaluate as measure
+    from minidalle.evaluate import PARTS
+    from minidalle.evaluate import evaluate as measure
 
-    parts = args.split or list(measure.PARTS)
+    parts = args.split or list(PARTS)
     for part in parts:
-        if part not in measure.PARTS:
-            raise ValueError(f"unknown split {part!r}: there is {', '.join(measure.PARTS)}")
-    results = measure.evaluate(open_models(args), parts, args.captions, args.candidates, args.seed)
+        if part not in PARTS:
+            raise ValueError(f"unknown split {part!r}: there is {', '.join(PARTS)}")
+    results = measure(open_models(args), parts, args.captions, args.candidates, args.seed)
     if args.json:
         asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
         print(json.dumps({"date": today(), "machine": machine()} | asked | results, indent=2))

@@ -72,7 +72,7 @@ class Team(Alone):
         if on_gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         try:
-            dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(seconds=seconds))
+            dist.init_process_group(timeout=timedelta(seconds=seconds))  # gloo, and nccl for GPUs
         except (dist.DistError, RuntimeError) as error:
             where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
             raise ValueError(f"the {os.environ['WORLD_SIZE']} processes did not meet at {where} within "
@@ -112,12 +112,18 @@ class Team(Alone):
     def wrap(self, model: nn.Module) -> nn.Module:
         """DDP, whose gradients are compressed if asked for (Vogels et al. 2019; appendix E)."""
         rests = isinstance(model, dvae.DVAE)  # in the end its encoder learns no more
-        wrapped = DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=rests)
+        wrapped = DistributedDataParallel(model, find_unused_parameters=rests)
         if self.powersgd:
             from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook as hook
 
             self.hook = hook.PowerSGDState(None, self.powersgd, start_powerSGD_iter=2, warm_start=False)
-            wrapped.register_comm_hook(self.hook, hook.powerSGD_hook)
+
+            def in_turn(state, bucket):  # gloo would mix up what two buckets send at once
+                sent = hook.powerSGD_hook(state, bucket)
+                sent.wait()
+                return sent
+
+            wrapped.register_comm_hook(self.hook, in_turn)
         return wrapped
 
     @contextmanager
