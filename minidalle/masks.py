@@ -8,6 +8,7 @@ many raster steps back it lies. Ramesh et al. 2021, section 2.2 and figure 11.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -71,12 +72,29 @@ def layer_kinds(config: DALLEConfig) -> list[str]:
 def layer_masks(config: DALLEConfig) -> list[Tensor]:
     """One mask (S, S) per layer; layers of one kind share one tensor."""
     size = config.text_len, config.grid, config.grid
-    make = {
-        "causal": lambda: causal_mask(*size),
-        "row": lambda: row_mask(*size),
-        "column": lambda: column_mask(*size),
-        "convolutional": lambda: convolutional_mask(*size, config.kernel),
-    }
     kinds = layer_kinds(config)
-    masks = {kind: make[kind]() for kind in set(kinds)}
+    masks = {kind: mask_of(kind, *size, config.kernel) for kind in set(kinds)}
     return [masks[kind] for kind in kinds]
+
+
+def mask_of(kind: str, text_len: int, height: int, width: int, kernel: int) -> Tensor:
+    """The mask of a kind: "causal", "row", "column" or "convolutional"."""
+    size = text_len, height, width
+    make = {"causal": causal_mask, "row": row_mask, "column": column_mask}
+    return convolutional_mask(*size, kernel) if kind == "convolutional" else make[kind](*size)
+
+
+@lru_cache
+def windows(kind: str, height: int, width: int, kernel: int) -> tuple[slice | Tensor, ...]:
+    """The image positions that each image position sees, as a slice if they are evenly spaced.
+
+    >>> windows("column", 3, 4, 3)[9]  # positions 1, 5 and 9
+    slice(1, 10, 4)
+    """
+    with torch.device("cpu"):
+        seen = [row.nonzero().flatten() for row in mask_of(kind, 0, height, width, kernel)]
+    steps = [(positions[1:] - positions[:-1]).unique() for positions in seen]
+    return tuple(
+        slice(int(positions[0]), place + 1, int(step[0]) if len(step) else 1) if len(step) < 2 else positions
+        for place, (positions, step) in enumerate(zip(seen, steps))
+    )

@@ -11,6 +11,8 @@ Every candidate has a random stream of its own, made from the seed and its numbe
 i of a seed is the same in a batch of one and in a batch of 512.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,35 +21,65 @@ from minidalle.transformer import DALLE
 
 
 class Cache:
-    """The keys and values of every layer for the positions that have gone through."""
+    """The keys and values of every layer for the positions that have gone through.
+
+    Those of a caption are kept once and shared by all its candidates. A new position reads only
+    the image positions that its layer's mask lets it see.
+    """
 
     def __init__(self, model: DALLE, text: Tensor):
-        """Send captions (B, T) through the model."""
-        self.model, self.length = model, 0
-        config = model.config
-        size = len(text), config.heads, config.text_len + config.image_len, config.width // config.heads
-        like = model.start_of_image
-        self.keys = [torch.empty(size, dtype=like.dtype, device=like.device) for _ in model.blocks]
-        self.values = [torch.empty_like(keys) for keys in self.keys]
-        self.append(model.embed_text(text))
+        """Send captions (C, T) through the model."""
+        self.model, self.text, x = model, [], model.embed_text(text)
+        for layer, block in enumerate(model.blocks):
+            q, k, v = block.split_heads(x)
+            mask = model.mask(layer)[: text.shape[1], : text.shape[1]]
+            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+            self.text.append((k, v))  # each (C, H, T, d)
+        self.repeat(1)
+
+    def repeat(self, copies: int) -> "Cache":
+        """Make room for `copies` candidates of each caption: B = C · copies."""
+        self.copies, self.length, N = copies, 0, self.model.config.image_len
+        C, H, _, d = self.text[0][0].shape
+        self.image = [[k.new_empty(C * copies, H, N, d) for _ in "kv"] for k, _ in self.text]
+        return self
 
     def append(self, x: Tensor) -> Tensor:
-        """Send the next n positions, x (B, n, D), through all layers; returns them, (B, n, D)."""
+        """Send the next n image positions, x (B, n, D), through all layers; returns them, (B, n, D)."""
         begin, end = self.length, self.length + x.shape[1]
         for layer, block in enumerate(self.model.blocks):
             q, k, v = block.split_heads(x)
-            self.keys[layer][:, :, begin:end], self.values[layer][:, :, begin:end] = k, v
-            mask = self.model.mask(layer)[begin:end, :end]
-            k, v = self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
-            x = block.finish(x, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+            keys, values = self.image[layer]
+            keys[:, :, begin:end], values[:, :, begin:end] = k, v
+            x = block.finish(x, self.attend(layer, q, begin, end))
         self.length = end
         return x
 
-    def repeat(self, copies: int) -> "Cache":
-        """Let each row stand for `copies` candidates: B becomes B · copies."""
-        self.keys = [keys.repeat_interleave(copies, 0) for keys in self.keys]
-        self.values = [values.repeat_interleave(copies, 0) for values in self.values]
-        return self
+    def attend(self, layer: int, q: Tensor, begin: int, end: int) -> Tensor:
+        """One softmax over the caption and what is seen of the image: q (B, H, n, d) → the same."""
+        T, (text_keys, text_values) = self.model.config.text_len, self.text[layer]
+        if end == begin + 1:
+            window, mask = self.model.windows(layer)[begin], None
+        else:
+            window, mask = slice(0, end), self.model.mask(layer)[T + begin : T + end, T : T + end]
+        keys, values = [kept[:, :, window] for kept in self.image[layer]]
+        q = q / math.sqrt(q.shape[-1])
+        to_text = self.apart(self.joined(q) @ text_keys.transpose(-1, -2))
+        to_image = q @ keys.transpose(-1, -2)
+        if mask is not None:
+            to_image = to_image.masked_fill(~mask, -math.inf)
+        weights = torch.cat([to_text, to_image], -1).softmax(-1)  # (B, H, n, T + seen)
+        return self.apart(self.joined(weights[..., :T]) @ text_values) + weights[..., T:] @ values
+
+    def joined(self, x: Tensor) -> Tensor:
+        """Candidates of a caption side by side, for one product: (B, H, n, …) → (C, H, copies · n, …)."""
+        B, H, n, size = x.shape
+        return x.view(-1, self.copies, H, n, size).transpose(1, 2).reshape(-1, H, self.copies * n, size)
+
+    def apart(self, x: Tensor) -> Tensor:
+        """Undo `joined`."""
+        C, H, rows, size = x.shape
+        return x.view(C, H, self.copies, -1, size).transpose(1, 2).reshape(C * self.copies, H, -1, size)
 
 
 def choose(logits: Tensor, u: Tensor, temperature: float = 1.0, top_k: int | None = None,

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from minidalle.config import DALLEConfig
-from minidalle.masks import layer_kinds, layer_masks
+from minidalle.masks import layer_kinds, layer_masks, windows
 
 
 class Block(nn.Module):
@@ -133,6 +133,10 @@ class DALLE(nn.Module):
     def mask(self, layer: int) -> Tensor:
         """The (S, S) mask of a layer."""
         return getattr(self, f"mask_{self.kinds[layer]}")
+
+    def windows(self, layer: int) -> tuple[slice | Tensor, ...]:
+        """Which image positions each image position of a layer sees."""
+        return windows(self.kinds[layer], self.config.grid, self.config.grid, self.config.kernel)
 
     def embed_text(self, text: Tensor) -> Tensor:
         """Framed captions (B, T) → (B, T, D)."""
