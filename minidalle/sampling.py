@@ -24,7 +24,10 @@ class Cache:
     """The keys and values of every layer for the positions that have gone through.
 
     Those of a caption are kept once and shared by all its candidates. A new position reads only
-    the image positions that its layer's mask lets it see.
+    the image positions that its layer's mask lets it see. A row layer sees the last W + 1, and
+    keeps no more: a new position takes the place of the one that has gone out of sight, and a
+    softmax does not mind the order. At the paper's size that leaves 0.30 of 1.04 GB in 16 bits
+    for each candidate.
     """
 
     def __init__(self, model: DALLE, text: Tensor):
@@ -39,30 +42,43 @@ class Cache:
 
     def repeat(self, copies: int) -> "Cache":
         """Make room for `copies` candidates of each caption: B = C · copies."""
-        self.copies, self.length, N = copies, 0, self.model.config.image_len
+        self.copies, self.length, config = copies, 0, self.model.config
         C, H, _, d = self.text[0][0].shape
-        self.image = [[k.new_empty(C * copies, H, N, d) for _ in "kv"] for k, _ in self.text]
+        places = [config.grid + 1 if kind == "row" else config.image_len for kind in self.model.kinds]
+        self.image = [[k.new_empty(C * copies, H, n, d) for _ in "kv"] for (k, _), n in zip(self.text, places)]
         return self
 
     def append(self, x: Tensor) -> Tensor:
-        """Send the next n image positions, x (B, n, D), through all layers; returns them, (B, n, D)."""
-        begin, end = self.length, self.length + x.shape[1]
+        """Send the next image positions, x (B, n, D), through all layers; returns them, (B, n, D).
+
+        They come one by one (n = 1), but for the first ones.
+        """
+        place, n, T = self.length, x.shape[1], self.model.config.text_len
+        if place and n > 1:
+            raise ValueError(f"after the first positions they come one by one, not {n} at a time")
         for layer, block in enumerate(self.model.blocks):
             q, k, v = block.split_heads(x)
-            keys, values = self.image[layer]
-            keys[:, :, begin:end], values[:, :, begin:end] = k, v
-            x = block.finish(x, self.attend(layer, q, begin, end))
-        self.length = end
+            for kept, new in zip(self.image[layer], (k, v)):
+                size = kept.shape[2]
+                for p in range(max(place, place + n - size), place + n):
+                    kept[:, :, p % size] = new[:, :, p - place]
+            if n > 1:
+                mask = self.model.mask(layer)[T : T + n, T : T + n]
+            else:
+                mask, (k, v) = None, [kept[:, :, self.window(layer)] for kept in self.image[layer]]
+            x = block.finish(x, self.attend(layer, q, k, v, mask))
+        self.length += n
         return x
 
-    def attend(self, layer: int, q: Tensor, begin: int, end: int) -> Tensor:
+    def window(self, layer: int) -> slice | Tensor:
+        """Where the keys lie that the next position sees."""
+        if self.model.kinds[layer] == "row":
+            return slice(0, min(self.length, self.model.config.grid) + 1)
+        return self.model.windows(layer)[self.length]
+
+    def attend(self, layer: int, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """One softmax over the caption and what is seen of the image: q (B, H, n, d) → the same."""
         T, (text_keys, text_values) = self.model.config.text_len, self.text[layer]
-        if end == begin + 1:
-            window, mask = self.model.windows(layer)[begin], None
-        else:
-            window, mask = slice(0, end), self.model.mask(layer)[T + begin : T + end, T : T + end]
-        keys, values = [kept[:, :, window] for kept in self.image[layer]]
         q = q / math.sqrt(q.shape[-1])
         to_text = self.apart(self.joined(q) @ text_keys.transpose(-1, -2))
         to_image = q @ keys.transpose(-1, -2)

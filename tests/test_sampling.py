@@ -38,8 +38,10 @@ def text():
 # ---- the cache --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("first", [1, 2, 7, 16])
 @pytest.mark.parametrize("kind", ["row", "column", "convolutional", "causal", "mixed"])
-def test_cached_equals_uncached_at_every_position(kind, text):
+def test_cached_equals_uncached_at_every_position(kind, first, text):
+    """The first few positions at once, the others one by one."""
     model = make("dense" if kind == "causal" else "sparse")
     if kind != "mixed":
         model.kinds = [kind] * 3
@@ -47,9 +49,21 @@ def test_cached_equals_uncached_at_every_position(kind, text):
     wanted = model.hidden(text.repeat_interleave(2, 0), codes)[:, T:]
     cache = Cache(model, text).repeat(2)
     inputs = model.embed_image(codes)
-    for p in range(N):
-        found = model.norm(cache.append(inputs[:, p : p + 1]))[:, 0]
-        assert torch.allclose(found, wanted[:, p], atol=1e-4), f"{kind}, position {p}"
+    found = [cache.append(inputs[:, :first])] + [cache.append(inputs[:, p : p + 1]) for p in range(first, N)]
+    for p, here in enumerate(model.norm(torch.cat(found, 1)).unbind(1)):
+        assert torch.allclose(here, wanted[:, p], atol=1e-4), f"{kind}, position {p}"
+
+
+def test_what_can_be_seen_is_kept_and_no_more(model, text):
+    """Rows keep W + 1 places, captions are kept once, and only the first positions come together."""
+    cache = Cache(model, text).repeat(5)
+    places = {kind: kept[0].shape[2] for kind, kept in zip(model.kinds, cache.image)}
+    assert places == {"row": 5, "column": 16, "convolutional": 16}
+    assert all(len(keys) == 2 and len(kept[0]) == 10 for (keys, _), kept in zip(cache.text, cache.image))
+    x = torch.zeros(10, 2, 16)
+    cache.append(x)
+    with pytest.raises(ValueError, match="one by one, not 2 at a time"):
+        cache.append(x)
 
 
 def count(model, draw):
