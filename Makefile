@@ -100,7 +100,7 @@ $(VENV)/.core: pyproject.toml
 
 $(VENV)/.test: $(VENV)/.core
 	@echo 'minidalle: installing what the tests need into $(VENV), about 60 MB.'
-	@$(PIP) -q -e '.[test,peers]'
+	@$(PIP) -q -e '.[test,peers,shards]'
 	@$(PIP) -q --no-deps $(ALONE)
 	@touch $@
 

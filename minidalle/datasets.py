@@ -1,4 +1,4 @@
-"""Where captions and pictures come from: endless scenes, the emoji pack, any folder.
+"""Where captions and pictures come from: endless scenes, the emoji pack, any folder, tar shards.
 
 B batch. Every source answers three questions:
 
@@ -16,10 +16,9 @@ from random import Random
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from minidalle import emoji, scenes
+from minidalle import emoji, files, scenes, shards
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
@@ -139,44 +138,15 @@ def folder_pictures(folder: Path, image_size: int) -> Pictures:
     Pictures are cropped to their middle square and scaled by area. Raises ValueError, in one
     sentence, for a folder without pairs or a file that is no picture.
     """
-    captions, pictures = [], []
-    for path in sorted(Path(folder).iterdir()):
-        text = path.with_suffix(".txt")
-        if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or not text.is_file():
-            continue
-        if lines := read_captions(text):
-            captions.append(lines)
-            pictures.append(open_picture(path, image_size))
-    if not captions:
-        raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it")
-    return Pictures(captions, np.stack(pictures))
+    return Pictures(*files.read_folder(folder, image_size))
 
 
-def read_captions(path: Path) -> tuple[str, ...]:
-    """The lines of a text file, without the empty ones."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8 ({error})") from None
-    return tuple(line.strip() for line in lines if line.strip())
+def open_data(name: str, image_size: int = 32, near_misses: int = 0, scenes_to_emoji: int = 1,
+              crop: files.Crop = files.dalle_crop):
+    """The source called "scenes", "emoji" or "both", or the one in a folder or in tar shards.
 
-
-def open_picture(path: Path, image_size: int) -> np.ndarray:
-    """One picture as uint8 (image_size, image_size, 3), what is transparent laid on white."""
-    try:
-        with Image.open(path) as image:
-            image = image.convert("RGBA")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a picture that Pillow can read ({error})") from None
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = (left, top, left + side, top + side)
-    image = image.resize((image_size, image_size), Image.Resampling.BOX, square)
-    return emoji.compose(np.asarray(image), (255, 255, 255))
-
-
-def open_data(name: str, image_size: int = 32, near_misses: int = 0, scenes_to_emoji: int = 1):
-    """The source called "scenes", "emoji" or "both", or the one in a folder."""
+    `crop` is how pictures of shards are cut: afresh in every batch, unlike those of a folder.
+    """
     if name == "scenes":
         return Scenes(image_size, near_misses=near_misses)
     if name == "emoji":
@@ -185,4 +155,7 @@ def open_data(name: str, image_size: int = 32, near_misses: int = 0, scenes_to_e
         return Mixture([Scenes(image_size, near_misses=near_misses), emoji_pictures()], scenes_to_emoji)
     if Path(name).is_dir():
         return folder_pictures(Path(name), image_size)
-    raise ValueError(f"{name!r} is no data set: say scenes, emoji, both or the path of a folder")
+    if name.endswith(".tar"):
+        return shards.Shards(shards.expand(name), image_size, crop)
+    raise ValueError(f"{name!r} is no data set: say scenes, emoji, both, the path of a folder, "
+                     "or of tar shards like 'shards/{00000..00009}.tar'")

@@ -20,6 +20,8 @@ from minidalle.clip import CLIP, end_positions
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, TrainConfig
 from minidalle.datasets import Mixture, Pictures, open_data, shares, to_tensor
 from minidalle.dvae import DVAE, codebook_use
+from minidalle.files import dvae_crop
+from minidalle.shards import Shards
 from minidalle.training import Job, at
 from minidalle.transformer import DALLE
 
@@ -42,6 +44,8 @@ def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
     for source, n in zip(sources, shares(len(sources), count)):
         if isinstance(source, Pictures):
             captions += [caption for variants in source.variants for caption in variants]
+        elif isinstance(source, Shards):
+            captions += source.some_captions(rng, n)
         else:
             captions += source.captions(source.choose(rng, n))
     return captions
@@ -50,7 +54,7 @@ def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
 def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, weigh: DVAELoss) -> Job:
     """Pictures only, each mirrored half of the time (paper, appendix A.2)."""
     torch.manual_seed(seed)
-    source = open_data(data, config.image_size)
+    source = open_data(data, config.image_size, crop=dvae_crop)
     model = DVAE(config).to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
-from minidalle import config, datasets, pipeline, plots, recipes, training, weights
+from minidalle import config, files, pipeline, plots, recipes, training, weights
 from minidalle.__main__ import main
 from minidalle.commands import table
 from minidalle.bpe import BPE
@@ -301,12 +301,12 @@ def test_pictures_of_the_wrong_size_or_mode(shipped, tmp_path):
         with pytest.raises(ValueError, match=r"^expected pictures \(B, 3, 16, 16\)[^\n]*$"):
             dvae.encode(torch.zeros(shape))
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"):  # every mode will do
-        path = tmp_path / f"{mode.replace(';', '')}.{'tif' if mode == 'CMYK' else 'png'}"
+        path = tmp_path / f"{mode.replace(';', '')}.{'jpg' if mode == 'CMYK' else 'png'}"
         Image.new(mode, (9, 7)).save(path)
-        assert datasets.open_picture(path, 16).shape == (16, 16, 3)
+        assert files.open_picture(path, 16).shape == (16, 16, 3)
     path.write_text("no picture")
     with pytest.raises(ValueError, match="not a picture"):
-        datasets.open_picture(path, 16)
+        files.open_picture(path, 16)
 
 
 # ---- plots ------------------------------------------------------------------------------

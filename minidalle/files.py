@@ -1,0 +1,121 @@
+"""Pictures from outside: one picture, which part of it is looked at, a folder of them.
+
+S pixels per side, M pictures. For tar shards see shards.py.
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from PIL import Image
+
+from minidalle.emoji import compose
+
+PICTURES = ("jpg", "jpeg", "png", "webp")  # endings
+FORMATS = ("PNG", "JPEG", "WEBP")  # Pillow knows fifty, and a file from outside may abuse each
+Crop = Callable[[Image.Image, int, Random], Image.Image]
+
+
+# ---- one picture ------------------------------------------------------------------------
+
+
+def read_picture(source: Path | io.BytesIO, name: Path | str) -> Image.Image:
+    """A picture in RGBA; ValueError, in one sentence, if it is none."""
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            return image.convert("RGBA")
+    except MemoryError:
+        raise  # says something about the machine, nothing about the picture
+    except Exception as error:  # decoders meet broken bytes with errors of every kind
+        raise ValueError(f"{name} is not a picture that Pillow can read ({error})") from None
+
+
+def open_picture(path: Path, image_size: int) -> np.ndarray:
+    """The middle of one picture as uint8 (S, S, 3), what is transparent laid on white."""
+    return on_white(middle_crop(read_picture(path, path), image_size))
+
+
+def on_white(image: Image.Image) -> np.ndarray:
+    """RGBA → uint8 (height, width, 3)."""
+    return compose(np.asarray(image), (255, 255, 255))
+
+
+# ---- which part of it -------------------------------------------------------------------
+
+
+def middle_crop(image: Image.Image, size: int, rng: Random | None = None) -> Image.Image:
+    """The middle square, scaled by area; nothing is random."""
+    side = min(image.size)
+    return scale_square(image, (image.width - side) // 2, (image.height - side) // 2, size)
+
+
+def dvae_crop(image: Image.Image, size: int, rng: Random) -> Image.Image:
+    """What the dVAE is shown: any square, at 9/8 to 12/8 of the size, and any part of that.
+
+    Listing 1 of Ramesh et al. 2021, but for the mirror, which is in `recipes.dvae_job`. A square
+    that is smaller than 9/8 of the size is not enlarged, unless it is smaller than the size:
+    what happened to those is not said there. TensorFlow 1 also aligned corners when it scaled,
+    which moves pixels by fractions; here an area is an area.
+    """
+    side = min(image.size)
+    left, top = (rng.randint(0, length - side) for length in image.size)
+    least, most = (min(side, round(times * size)) for times in (9 / 8, 12 / 8))
+    scaled = max(size, rng.randint(least, most))
+    return random_part(scale_square(image, left, top, scaled), size, rng)
+
+
+def dalle_crop(image: Image.Image, size: int, rng: Random) -> Image.Image:
+    """What the transformer is shown: a square near the middle, at 1 to 9/8 of the size, a part of it.
+
+    Listing 2 of the paper: where the square lies is between 3/8 and 5/8 of the way, and there is
+    no mirror, because of what may be written in a picture. About sizes see `dvae_crop`.
+    """
+    side = min(image.size)
+    first, last = ([share * (length - side) // 8 for length in image.size] for share in (3, 5))
+    left, top = (rng.randrange(a, max(a + 1, b)) for a, b in zip(first, last))
+    scaled = rng.randint(size, max(size, min(side, round(9 / 8 * size))))
+    return random_part(scale_square(image, left, top, scaled), size, rng)
+
+
+def scale_square(image: Image.Image, left: int, top: int, size: int) -> Image.Image:
+    """The largest square that begins there, as size × size means over areas."""
+    side = min(image.size)
+    return image.resize((size, size), Image.Resampling.BOX, (left, top, left + side, top + side))
+
+
+def random_part(image: Image.Image, size: int, rng: Random) -> Image.Image:
+    """Any size × size pixels of a square."""
+    left, top = (rng.randint(0, length - size) for length in image.size)
+    return image.crop((left, top, left + size, top + size))
+
+
+# ---- folders ----------------------------------------------------------------------------
+
+
+def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], np.ndarray]:
+    """The captions of each picture, and the pictures (M, S, S, 3): NAME.png beside NAME.txt.
+
+    Raises ValueError, in one sentence, for a folder without pairs or a file that is no picture.
+    """
+    captions, pictures = [], []
+    for path in sorted(Path(folder).iterdir()):
+        text = path.with_suffix(".txt")
+        if path.suffix.lower()[1:] not in PICTURES or not text.is_file():
+            continue
+        if lines := read_captions(text):
+            captions.append(lines)
+            pictures.append(open_picture(path, image_size))
+    if not captions:
+        raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it")
+    return captions, np.stack(pictures)
+
+
+def read_captions(path: Path) -> tuple[str, ...]:
+    """The lines of a text file, without the empty ones."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error})") from None
+    return tuple(line.strip() for line in lines if line.strip())
