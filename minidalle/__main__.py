@@ -1,4 +1,4 @@
-"""The command: `minidalle draw`, `minidalle train`, `minidalle evaluate`.
+"""The command: `minidalle draw`, `train`, `tokenize`, `evaluate`.
 
 What goes wrong because of what was typed, or of a file, ends in one sentence and exit code 2; a
 loss that is not finite in exit code 1; Ctrl-C in 130. What the commands do is in commands.py.
@@ -47,7 +47,7 @@ def seed_number(text: str) -> int:
 def parser() -> argparse.ArgumentParser:
     """Every option of every subcommand."""
     top = Parser(prog="minidalle", description="DALL·E in miniature, from a caption to pictures.")
-    verbs = top.add_subparsers(dest="command", metavar="{draw,train,evaluate}", required=True)
+    verbs = top.add_subparsers(dest="command", metavar="{draw,train,tokenize,evaluate}", required=True)
 
     draw = verbs.add_parser("draw", help="draw a caption and write a sheet of pictures")
     draw.set_defaults(run=commands.draw)
@@ -69,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("model", choices=MODELS)
     train.add_argument("--preset", default="tiny", help="which sizes (tiny)")
     train.add_argument("--data", required=True,
-                       help="scenes, emoji, both, or a folder of NAME.png and NAME.txt")
+                       help="scenes, emoji, both, a folder of NAME.png and NAME.txt, tar shards as "
+                       "'{00000..00009}.tar', or (dalle) a folder of what `tokenize` made")
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="for all four models")
     length = train.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=some_minutes, metavar="M", help="as many steps as fit in")
@@ -91,6 +92,14 @@ def parser() -> argparse.ArgumentParser:
     old = train.add_mutually_exclusive_group()
     old.add_argument("--resume", action="store_true", help="go on from DIR's checkpoint")
     old.add_argument("--overwrite", action="store_true", help="begin again")
+
+    tokenize = verbs.add_parser("tokenize", help="turn tar shards into ids and codes, for train dalle")
+    tokenize.set_defaults(run=commands.tokenize)
+    tokenize.add_argument("--data", required=True, metavar="PATTERN", help="as 'shards/{00000..00009}.tar'")
+    tokenize.add_argument("--weights", type=Path, required=True, metavar="DIR", help="of a BPE and a dVAE")
+    tokenize.add_argument("--out", type=Path, required=True, metavar="DIR", help="a file for each shard")
+    tokenize.add_argument("--preset", default="tiny", help="whose length of captions (tiny)")
+    tokenize.add_argument("--processes", type=at_least_one, default=1, metavar="N", help="at once (1)")
 
     evaluate = verbs.add_parser("evaluate", help="measure the models")
     evaluate.set_defaults(run=commands.evaluate)

@@ -1,4 +1,4 @@
-"""What the commands do: draw, train, evaluate. The words they understand are in __main__.py.
+"""What the commands do: draw, train, tokenize, evaluate. The words they understand are in __main__.py.
 
 torch is imported by the functions that need it, so that `--help` and a misspelt option answer at
 once. What is wrong with the input raises ValueError or OSError, in one sentence.
@@ -249,6 +249,25 @@ def machine() -> str:
 def today() -> str:
     """The day, UTC."""
     return datetime.now(timezone.utc).date().isoformat()
+
+
+# ---- tokenize ---------------------------------------------------------------------------
+
+
+def tokenize(args) -> None:
+    """Turn shards into ids and codes, and say how many samples had to be left out, and why."""
+    from minidalle import shards, tokens
+
+    text_len = find_preset(args.preset).dalle.text_len
+    paths = shards.expand(args.data)
+    try:
+        counts = tokens.tokenize(paths, args.weights, args.out, text_len, args.processes)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on") from None
+    new, samples = counts.pop("new", 0), counts.pop("samples", 0)
+    why = f" ({', '.join(f'{n} {why}' for why, n in sorted(counts.items()))})" if counts else ""
+    print(f"{args.out}: {len(paths)} shards, {new} of them new")
+    print(f"{samples} samples; {counts.total()} left out{why}")
 
 
 # ---- evaluate ---------------------------------------------------------------------------

@@ -6,7 +6,8 @@ decided for the whole batch, so it is the same batch however it is shared.
 
 The transformer's recipe never re-encodes a picture of a finite set: its codes are computed
 once. Scenes are endless, so they are drawn and encoded ahead, a few batches at a time; the
-log's `data_share` says how much of a step that costs.
+log's `data_share` says how much of a step that costs. So are the pictures of shards, by each
+process for all of them, unless `minidalle tokenize` has made codes of them once and for all.
 """
 
 from functools import lru_cache
@@ -22,6 +23,7 @@ from minidalle.datasets import Mixture, Pictures, open_data, shares, to_tensor
 from minidalle.dvae import DVAE, codebook_use
 from minidalle.files import dvae_crop
 from minidalle.shards import Shards
+from minidalle.tokens import Tokens, maker_of, token_files
 from minidalle.training import Job, at
 from minidalle.transformer import DALLE
 
@@ -154,29 +156,52 @@ def spoil(codes: Tensor, others: Tensor, pieces: list) -> Tensor:
 
 def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE,
               bpe_dropout: float = 0.0, meta: bool = False) -> Job:
-    """Framed captions and codes. With `meta` the model has shapes only: its weights come later."""
+    """Framed captions and codes. With `meta` the model has shapes only: its weights come later.
+
+    Where `data` is what `minidalle tokenize` made, the dVAE is not run, and since ids are stored
+    there is no BPE dropout.
+    """
     torch.manual_seed(seed)
-    source = open_data(data, dvae.config.image_size)
+    if stored := token_files(data):
+        examples = stored_examples(Tokens(stored, maker_of(bpe, dvae, config.text_len)), train.batch)
+    else:
+        examples = encoded_examples(data, train.batch, seed, bpe, dvae, config.text_len, bpe_dropout)
     with torch.device("meta" if meta else "cpu"):
         model = DALLE(config)
-    sources = source.sources if isinstance(source, Mixture) else [source]
-    sizes = shares(len(sources), train.batch, SCENES_TO_EMOJI)
-    coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, sizes)]
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
         rng, generator = seeded(seed, step)
-        parts = [source(step, rng) for source in coded]
-        captions = sum((captions for captions, _ in parts), [])[part]
         unsaid = torch.rand(train.batch, generator=generator)[part] < CAPTION_DROPOUT
-        seeds = torch.randint(2**62, (train.batch,), generator=generator)[part].tolist()
-        text = torch.cat([
-            bpe.frames([caption], config.text_len, True, bpe_dropout, torch.Generator().manual_seed(own))
-            for caption, own in zip(captions, seeds)
-        ])  # fmt: skip
+        text, codes = examples(step, part, rng, generator)
         text[unsaid] = no_caption(bpe, config.text_len)
-        return text, torch.cat([codes for _, codes in parts])[part]
+        return text, codes
 
     return Job("dalle", model, batch, lambda model, batch, t, step, gather: model(*batch))
+
+
+def stored_examples(tokens: Tokens, size: int):
+    """A function (step, part, rng, generator) → that part of `size` texts (B, T) and codes (B, N)."""
+    return lambda step, part, rng, generator: tokens.read(tokens.choose(rng, size)[part])
+
+
+def encoded_examples(data: str, size: int, seed: int, bpe: BPE, dvae: DVAE, text_len: int, dropout: float):
+    """The same from captions and pictures."""
+    source = open_data(data, dvae.config.image_size)
+    sources = source.sources if isinstance(source, Mixture) else [source]
+    sizes = shares(len(sources), size, SCENES_TO_EMOJI)
+    coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, sizes)]
+
+    def examples(step: int, part: slice, rng: Random, generator: torch.Generator):
+        parts = [source(step, rng) for source in coded]
+        captions = sum((captions for captions, _ in parts), [])[part]
+        seeds = torch.randint(2**62, (size,), generator=generator)[part].tolist()
+        text = torch.cat([
+            bpe.frames([caption], text_len, True, dropout, torch.Generator().manual_seed(own))
+            for caption, own in zip(captions, seeds)
+        ])  # fmt: skip
+        return text, torch.cat([codes for _, codes in parts])[part]
+
+    return examples
 
 
 def no_caption(bpe: BPE, text_len: int) -> Tensor:

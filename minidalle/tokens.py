@@ -1,0 +1,248 @@
+"""Text ids and codes computed once, so that training the transformer needs no dVAE and no pictures.
+
+B batch, T text tokens, N image tokens, M samples of a shard.
+
+`tokenize` turns NAME.tar into NAME.tokens.safetensors: framed text ids (M, T), codes (M, N), and
+a header that says which BPE and dVAE they are of and what was left out. A shard is the unit of
+work: it is done by one process, in one thread and in chunks of one size, so its file has the same
+bytes however many processes there are; and what is done is not done again.
+
+What that costs: the paper crops a picture anew each time it is seen, and drops merges of its
+caption (appendix B.2). Here a picture has the codes of its middle square, and a caption its plain
+ids, once and for all.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from itertools import accumulate, islice
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from tqdm import tqdm
+
+from minidalle import weights
+from minidalle.bpe import BPE
+from minidalle.datasets import to_tensor
+from minidalle.dvae import DVAE
+from minidalle.files import middle_crop, on_white
+from minidalle.shards import Shard, expand
+
+ENDING = ".tokens.safetensors"
+CHUNK = 64  # pictures encoded together; with another number the last digits, and a code, may differ
+
+
+class Maker(NamedTuple):
+    """What tokens depend on, apart from the shard. Only tokens of one maker belong together."""
+
+    bpe: str  # sha256 of the merges
+    dvae: str  # sha256 of configuration and weights
+    text_len: int  # T
+
+
+def maker_of(bpe: BPE, dvae: DVAE, text_len: int) -> Maker:
+    """The maker that these two are."""
+    merges = hashlib.sha256(json.dumps(list(bpe.merges)).encode())
+    model = hashlib.sha256(json.dumps(weights.plain(dvae.config)).encode())
+    for name, tensor in sorted(dvae.state_dict().items()):
+        model.update(name.encode() + tensor.float().contiguous().cpu().numpy().tobytes())
+    return Maker(merges.hexdigest(), model.hexdigest(), text_len)
+
+
+def read_header(path: Path, maker: Maker) -> dict:
+    """What a file of tokens says about itself.
+
+    ValueError, in one sentence, if the tokens are of another maker, or none.
+    """
+    about = weights.read_about(path)
+    found = about.get("maker")
+    if not isinstance(found, dict) or set(found) != set(Maker._fields):
+        raise ValueError(f"{path} holds no tokens: `minidalle tokenize` makes them")
+    words = {"bpe": "bpe.json", "dvae": "dvae.safetensors", "text_len": "length of captions"}
+    others = [words[name] for name, value in maker._asdict().items() if found[name] != value]
+    if others:
+        raise ValueError(f"{path} was made with another {' and another '.join(others)}: "
+                         "tokenize the shards again, into another folder")
+    return about
+
+
+# ---- making them ------------------------------------------------------------------------
+
+
+def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processes: int = 1) -> Counter:
+    """Make the tokens of shards with the BPE and dVAE in `folder`, where they are not made yet.
+
+    Returns how many shards are "new", how many "samples" there are in all, and how many were left
+    out, by reason. ValueError or OSError, in one sentence, if `out` holds other tokens, two shards
+    have one name, or a process is killed.
+    """
+    if others := [path for path in paths if path.suffix != ".tar"]:
+        raise ValueError(f"{others[0]} is no tar shard: name some, like 'shards/{{00000..00009}}.tar'")
+    maker = maker_of(*open_two(folder), text_len)
+    targets = {path: target_of(path, out) for path in paths}
+    if twice := [path for path, n in Counter(targets.values()).items() if n > 1]:
+        raise ValueError(f"{twice[0].name} would be made of several shards: give each its own --out")
+    todo = [path for path, target in targets.items() if not is_done(path, target, maker)]
+    work = partial(tokenize_shard, folder=folder, out=out, maker=maker)
+    done = in_processes(work, todo, processes) if processes > 1 and todo else map(work, todo)
+    try:
+        for _ in tqdm(done, total=len(todo), desc="tokenize", unit="shard", disable=None):
+            pass
+    finally:
+        for path in todo:  # a process that is killed leaves half a file, under the name it had so far
+            Path(f"{targets[path]}.part").unlink(missing_ok=True)
+    counts = Counter(new=len(todo))
+    for target in targets.values():
+        about = weights.read_about(target)
+        counts += Counter(about["left out"]) + Counter(samples=about["samples"])
+    return counts
+
+
+def target_of(path: Path, out: Path) -> Path:
+    """Where the tokens of a shard go."""
+    return out / (path.name.removesuffix(".tar") + ENDING)
+
+
+def open_two(folder: Path) -> tuple[BPE, DVAE]:
+    """The tokenizers of text and pictures in a folder of `minidalle train`."""
+    return BPE.load(folder / "bpe.json"), weights.load(folder / "dvae.safetensors", "DVAE")
+
+
+@lru_cache(maxsize=1)
+def opened(folder: Path, maker: Maker) -> tuple[BPE, DVAE]:
+    """The same, read once by each process; they must still be those that the command found."""
+    bpe, dvae = open_two(folder)
+    if maker_of(bpe, dvae, maker.text_len) != maker:
+        raise ValueError(f"the models in {folder} were replaced while shards were tokenized with them")
+    return bpe, dvae
+
+
+def is_done(path: Path, target: Path, maker: Maker) -> bool:
+    """Are the tokens of this shard there? ValueError if others are."""
+    if not target.is_file():
+        return False
+    if read_header(target, maker)["shard"] != describe(path):
+        raise ValueError(f"{target} was made of another shard than {path}: name another --out")
+    return True
+
+
+def describe(path: Path) -> dict:
+    """What tells a shard from others without reading it."""
+    return {"name": path.name, "bytes": path.stat().st_size}
+
+
+@contextmanager
+def one_thread():
+    """Sums come out the same only if they are split in the same way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@one_thread()
+def tokenize_shard(path: Path, folder: Path, out: Path, maker: Maker) -> None:
+    """Write the tokens of one shard, all or nothing."""
+    bpe, dvae = opened(folder, maker)
+    shard, T, N = Shard(path), maker.text_len, dvae.config.grid**2
+    samples = filter(None, map(shard.read, range(len(shard))))
+    text, codes = [torch.empty(0, T, dtype=torch.long)], [torch.empty(0, N, dtype=torch.long)]
+    while chunk := list(islice(samples, CHUNK)):
+        text.append(bpe.frames([caption for caption, _ in chunk], T, truncate=True))
+        pictures = [on_white(middle_crop(image, dvae.config.image_size)) for _, image in chunk]
+        codes.append(dvae.encode(to_tensor(np.stack(pictures))).flatten(1))
+    small = torch.int16 if dvae.config.codebook <= 2**15 else torch.int32
+    tensors = {"text": torch.cat(text).int(), "codes": torch.cat(codes).to(small)}
+    about = {"maker": maker._asdict(), "shard": describe(path), "samples": len(tensors["text"])}
+    about |= {"left out": dict(sorted(Counter(shard.left_out.values()).items()))}
+    weights.write_tensors(target_of(path, out), tensors, about)
+
+
+def in_processes(work, paths: list[Path], processes: int) -> Iterator[None]:
+    """work(path) for all paths, each in one of so many processes."""
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    try:
+        with ProcessPoolExecutor(min(processes, len(paths)), spawn, begin) as pool:
+            try:
+                yield from pool.map(work, paths)
+            except BaseException:  # Ctrl-C above all: what is under way is done again another time
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                raise
+    except BrokenProcessPool:
+        raise OSError("a process was killed, maybe for want of memory: with fewer --processes the same "
+                      "command goes on") from None
+
+
+def begin() -> None:
+    """How a process begins: Ctrl-C is left to the command, and if that is killed the process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+# ---- learning from them -----------------------------------------------------------------
+
+
+def token_files(data: str) -> list[Path]:
+    """The files of tokens in a folder or of a pattern; none if `data` is something else."""
+    if data.endswith(ENDING):
+        return expand(data)
+    return sorted(Path(data).glob("*" + ENDING)) if Path(data).is_dir() else []
+
+
+class Tokens:
+    """Files of tokens as a source: `choose` says which, `read` gives ids and codes.
+
+    An item is the number of a sample. Files stay where they are; only the rows asked for are read.
+    ValueError, in one sentence, if a file is of another maker or no sample is there.
+    """
+
+    def __init__(self, paths: list[Path], maker: Maker):
+        self.paths = paths
+        self.open = lru_cache(64)(partial(safe_open, framework="pt"))
+        self.starts = [0, *accumulate(read_header(path, maker)["samples"] for path in paths)]
+        if not len(self):
+            raise ValueError(f"{paths[0].parent} holds tokens of no sample at all")
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    def choose(self, rng: Random, size: int) -> list[int]:
+        """`size` samples, none twice if there are enough."""
+        everything = range(len(self))
+        enough = size <= len(everything)
+        return rng.sample(everything, size) if enough else rng.choices(everything, k=size)
+
+    def read(self, items: list[int]) -> tuple[Tensor, Tensor]:
+        """Their text ids (B, T) and codes (B, N), int64."""
+        rows = [self.row(number) for number in items]
+        text, codes = (torch.cat(column).long() for column in zip(*rows))
+        return text, codes
+
+    def row(self, number: int) -> tuple[Tensor, Tensor]:
+        """Ids (1, T) and codes (1, N) of one sample."""
+        which = bisect_right(self.starts, number) - 1
+        file, i = self.open(self.paths[which]), number - self.starts[which]
+        return file.get_slice("text")[i : i + 1], file.get_slice("codes")[i : i + 1]
