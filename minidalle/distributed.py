@@ -128,13 +128,17 @@ class Team(Alone):
 
     @contextmanager
     def round(self, called: nn.Module, last: bool):
-        """Gradients are exchanged in the last round of a step only."""
+        """Gradients are exchanged in the last round of a step only; those of shards, in each round.
+
+        Otherwise each process would hold the whole gradient from round to round. What hsdp sends
+        between machines does wait for the last round.
+        """
         if isinstance(called, DistributedDataParallel) and not last:
             with called.no_sync():
                 yield
             return
         if self.mesh is not None:
-            called.set_requires_gradient_sync(last)
+            called.set_requires_all_reduce(last)
         yield
 
     def clip(self, model: nn.Module, most: float) -> Tensor:
