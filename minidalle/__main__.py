@@ -75,12 +75,6 @@ def parser() -> argparse.ArgumentParser:
     length = train.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=some_minutes, metavar="M", help="as many steps as fit in")
     length.add_argument("--steps", type=at_least_one, metavar="N", help="not the preset's number")
-    train.add_argument("--threads", type=at_least_one, metavar="N", help="of the CPU")
-    train.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
-    train.add_argument("--bf16", action="store_true", help="matrix products of blocks in bfloat16")
-    train.add_argument("--compile", action="store_true", help="compile the transformer's blocks")
-    train.add_argument("--recompute", action="store_true", help="activations are computed again, not kept")
-    train.add_argument("--rounds", type=at_least_one, default=1, metavar="N", help="a batch in N parts")
     train.add_argument("--save-every", type=some_minutes, default=1, metavar="M", help="minutes (1)")
     many = train.add_argument_group("under torchrun")
     many.add_argument("--share", choices=("ddp", "fsdp", "hsdp"), default="fsdp",
@@ -101,6 +95,15 @@ def parser() -> argparse.ArgumentParser:
     tokenize.add_argument("--preset", default="tiny", help="whose length of captions (tiny)")
     tokenize.add_argument("--processes", type=at_least_one, default=1, metavar="N", help="at once (1)")
 
+    bench = verbs.add_parser("bench", help="measure speed, beside what the machine could do")
+    bench.set_defaults(run=commands.bench)
+    bench.add_argument("path", choices=("train", "sample"), help="what is to be timed")
+    bench.add_argument("--preset", help="the transformer of this preset, not the one for CPUs")
+    bench.add_argument("--depth", type=at_least_one, metavar="N", help="but only so many layers")
+    bench.add_argument("--batch", type=at_least_one, default=8, metavar="B", help="images at a time (8)")
+    bench.add_argument("--repeat", type=at_least_one, default=5, metavar="N", help="times (5)")
+    bench.add_argument("--json", action="store_true", help="one line of JSON, not a table")
+
     evaluate = verbs.add_parser("evaluate", help="measure the models")
     evaluate.set_defaults(run=commands.evaluate)
     evaluate.add_argument("--split", action="append", metavar="NAME", help="only this one")
@@ -108,6 +111,13 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--candidates", type=at_least_one, default=32, help="of a caption (32)")
     evaluate.add_argument("--json", action="store_true", help="not a table")
 
+    for command in (train, bench):
+        command.add_argument("--threads", type=at_least_one, metavar="N", help="of the CPU")
+        command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
+        command.add_argument("--bf16", action="store_true", help="matrix products of blocks in bfloat16")
+        command.add_argument("--compile", action="store_true", help="compile the transformer's blocks")
+        command.add_argument("--recompute", action="store_true", help="activations are computed again, not kept")
+        command.add_argument("--rounds", type=at_least_one, default=1, metavar="N", help="a batch in N parts")
     for command in (draw, evaluate):
         which = command.add_mutually_exclusive_group()
         which.add_argument("--preset", default="tiny", help="which shipped weights (tiny)")

@@ -86,10 +86,7 @@ def find_preset(name: str) -> Preset:
 
 def train(args) -> None:
     """Train one model into DIR: bpe.json, or NAME.safetensors with its log NAME.csv."""
-    if args.threads:
-        import torch
-
-        torch.set_num_threads(args.threads)
+    set_threads(args.threads)
     preset, done = find_preset(args.preset), existing(args.model, args.out)
     if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):  # torchrun starts us again after a crash
         args.resume = done is not None
@@ -100,6 +97,14 @@ def train(args) -> None:
         train_bpe(args, preset, done)
     else:
         train_model(args, preset)
+
+
+def set_threads(threads: int | None) -> None:
+    """Use so many threads of the CPU."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def existing(model: str, out: Path) -> Path | None:
@@ -302,3 +307,22 @@ def table(results: dict) -> str:
             value = f"{value:10.4g}" if isinstance(value, float) else f"{value!s:>10}"
             lines.append(f"  {name!s:{wide}}  {value}")
     return "\n".join(lines)
+
+
+# ---- bench ------------------------------------------------------------------------------
+
+
+def bench(args) -> None:
+    """Time training or sampling, and say how far that is from what the machine could do."""
+    set_threads(args.threads)
+    from minidalle import bench as clock
+    from minidalle.training import Alone
+
+    config = find_preset(args.preset).dalle if args.preset else clock.MIDDLE
+    config = replace(config, depth=args.depth or config.depth)
+    how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
+    rows = clock.BENCHES[args.path](config, args.batch, args.repeat, Alone(find_device(args.device), **how))
+    rows = [row.figures() for row in rows]
+    if not args.json:
+        print(f"{today()}, {machine()}, {args.device}\n\n{clock.table(rows)}\n")
+    print(json.dumps({"date": today(), "machine": machine(), "device": args.device, "rows": rows}))

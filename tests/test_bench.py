@@ -1,0 +1,35 @@
+"""The benchmarks run, at a toy size, and their figures are what they say."""
+
+import json
+
+import pytest
+import torch
+
+from minidalle import bench
+from minidalle.__main__ import main
+from minidalle.config import DALLEConfig
+
+TOY = DALLEConfig(vocab=10, text_len=4, codebook=8, grid=3, width=16, depth=2, heads=2, kernel=3)
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    monkeypatch.setattr(bench, "MIDDLE", TOY)
+    monkeypatch.setattr(bench, "matmul_limit", lambda device, dtype: 1e9)
+    monkeypatch.setattr(bench, "copy_limit", lambda device: 1e9)
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "--bf16", "--recompute", "--rounds", "2"], ["sample"],
+                                   ["sample", "--preset", "tiny", "--depth", "1", "--bf16"]], ids=" ".join)
+def test_a_benchmark_prints_a_table_and_a_line_of_json(words, capsys):
+    assert main(["bench", *words, "--batch", "2", "--repeat", "2"]) == 0
+    *table, last = capsys.readouterr().out.splitlines()
+    (row,) = json.loads(last)["rows"]
+    assert 0 < row["p10"] <= row["median"] <= row["p90"] and row["share"] == pytest.approx(row["median"] / row["limit"])
+    assert any(f"{row['median']:,.4g}" in line for line in table)
+
+
+def test_limits_of_this_machine_are_of_a_credible_size(monkeypatch):
+    monkeypatch.undo()
+    assert 1e8 < bench.matmul_limit(torch.device("cpu"), torch.float32) < 1e13
+    assert 1e8 < bench.copy_limit(torch.device("cpu")) < 1e12
