@@ -1,4 +1,4 @@
-"""The command: `minidalle draw`, `train`, `tokenize`, `evaluate`.
+"""The command: `minidalle draw`, `train`, `tokenize`, `evaluate`, `plan`, `bench`.
 
 What goes wrong because of what was typed, or of a file, ends in one sentence and exit code 2; a
 loss that is not finite in exit code 1; Ctrl-C in 130. What the commands do is in commands.py.
@@ -47,7 +47,7 @@ def seed_number(text: str) -> int:
 def parser() -> argparse.ArgumentParser:
     """Every option of every subcommand."""
     top = Parser(prog="minidalle", description="DALL·E in miniature, from a caption to pictures.")
-    verbs = top.add_subparsers(dest="command", metavar="{draw,train,tokenize,evaluate}", required=True)
+    verbs = top.add_subparsers(dest="command", metavar="{draw,train,tokenize,evaluate,plan,bench}", required=True)
 
     draw = verbs.add_parser("draw", help="draw a caption and write a sheet of pictures")
     draw.set_defaults(run=commands.draw)
@@ -110,6 +110,20 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--captions", type=at_least_one, default=500, help="of each part (500)")
     evaluate.add_argument("--candidates", type=at_least_one, default=32, help="of a caption (32)")
     evaluate.add_argument("--json", action="store_true", help="not a table")
+
+    plan = verbs.add_parser("plan", help="what training the transformer takes: memory, FLOPs, days")
+    plan.set_defaults(run=commands.plan)
+    plan.add_argument("--preset", default="paper", help="which sizes (paper)")
+    plan.add_argument("--gpus", type=int, default=1, metavar="N", help="how many (1)")
+    plan.add_argument("--gpu", default="h100", help="h100, h200, a100-80, a100-40 or v100 (h100)")
+    plan.add_argument("--image-batch", type=at_least_one, metavar="B",
+                      help="images in a GPU at a time (as many as fit)")
+    plan.add_argument("--mfu", type=float, default=0.4, metavar="X", help="share of the peak reached (0.4)")
+    plan.add_argument("--share", choices=("ddp", "fsdp", "hsdp"), default="fsdp", help="as in train (fsdp)")
+    plan.add_argument("--together", type=at_least_one, metavar="M", help="hsdp: M share (8)")
+    plan.add_argument("--recompute", action=argparse.BooleanOptionalAction, default=False,
+                      help="activations are computed again, not kept")
+    plan.add_argument("--json", action="store_true", help="not a table")
 
     for command in (train, bench):
         command.add_argument("--threads", type=at_least_one, metavar="N", help="of the CPU")

@@ -1,4 +1,4 @@
-"""What the commands do: draw, train, tokenize, evaluate. The words they understand are in __main__.py.
+"""What the commands do. The words they understand are in __main__.py.
 
 torch is imported by the functions that need it, so that `--help` and a misspelt option answer at
 once. What is wrong with the input raises ValueError or OSError, in one sentence.
@@ -140,7 +140,9 @@ def train_model(args, preset: Preset) -> None:
     try:
         place = args.out / f"{args.model}.checkpoint"
         config = stored_config(team, place, args.steps) if args.resume else preset.train[args.model]
-        job = make_job(args, preset, config, meta=team.size > 1 and team.splits)
+        if args.model == "dalle":
+            check_memory(preset, config, team)
+        job = make_job(args, preset, config, team)
         if team.rounds > 1 and job.compares:
             raise ValueError(f"{args.model} compares a whole batch with itself, so --rounds cannot cut it up")
         if args.steps:
@@ -161,6 +163,31 @@ def train_model(args, preset: Preset) -> None:
         raise KeyboardInterrupt("stopped; add --resume to go on") from None
     finally:
         team.close()
+
+
+def check_memory(preset: Preset, train: TrainConfig, team) -> None:
+    """ValueError if the transformer will not fit; it says by how much, and what would help."""
+    import torch
+
+    from minidalle.plan import GPU, Layout, refuse_what_does_not_fit
+
+    if team.device.type == "cuda":
+        here, each = torch.cuda.get_device_properties(team.device).total_memory, "GPU"
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        here, each = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / processes, "process"
+    else:
+        return
+    images = len(range(train.batch)[team.part(train.batch, 0)])
+    share, together = ("fsdp" if team.group > 1 else "ddp"), None
+    if 1 < team.group < team.size:
+        share, together = "hsdp", team.group
+    layout = Layout(team.size, share, together, images, team.recompute)
+    try:
+        refuse_what_does_not_fit(preset.dalle, train.batch, GPU(0, here / 1e9, 0), layout, each)
+    except ValueError as error:
+        raise ValueError(f"{error}, in the words of `minidalle plan`; here --rounds makes fewer images "
+                         "at a time, and torchrun more GPUs") from None
 
 
 def make_team(args):
@@ -205,7 +232,7 @@ def stored_config(team, place: Path, steps: int | None) -> TrainConfig:
     return config
 
 
-def make_job(args, preset: Preset, config: TrainConfig, meta: bool = False):
+def make_job(args, preset: Preset, config: TrainConfig, team):
     """What this model learns, from which data, with what was trained before it."""
     from minidalle import recipes
 
@@ -213,12 +240,13 @@ def make_job(args, preset: Preset, config: TrainConfig, meta: bool = False):
         return recipes.dvae_job(preset.dvae, config, args.data, args.seed, preset.dvae_loss)
     bpe = trained_before(args, "bpe")
     V = bpe.vocab  # a folder of few words gives fewer merges than the preset has room for
-    dvae = trained_before(args, "dvae")
+    dvae = trained_before(args, "dvae").to(team.device)
     if args.model == "clip":
         sizes = replace(preset.clip, vocab=V + 1 + preset.clip.text_len, end=V + 1)
         return recipes.clip_job(sizes, config, args.data, args.seed, bpe, dvae)
     sizes = replace(preset.dalle, vocab=V, codebook=dvae.config.codebook, grid=dvae.config.grid)
-    return recipes.dalle_job(sizes, config, args.data, args.seed, bpe, dvae, preset.bpe_dropout, meta)
+    return recipes.dalle_job(sizes, config, args.data, args.seed, bpe, dvae, preset.bpe_dropout,
+                             meta=team.splits)
 
 
 def trained_before(args, model: str):
@@ -307,6 +335,23 @@ def table(results: dict) -> str:
             value = f"{value:10.4g}" if isinstance(value, float) else f"{value!s:>10}"
             lines.append(f"  {name!s:{wide}}  {value}")
     return "\n".join(lines)
+
+
+# ---- plan -------------------------------------------------------------------------------
+
+
+def plan(args) -> None:
+    """What it takes to train a preset's transformer: nothing is run."""
+    from minidalle import plan as chapter
+
+    layout = chapter.Layout(args.gpus, args.share, args.together, recompute=args.recompute)
+    rows = chapter.plan(find_preset(args.preset), args.gpu, layout, args.image_batch, args.mfu)
+    if args.json:
+        print(json.dumps([dict(zip(("what", "value", "unit", "source"), row)) for row in rows], indent=2))
+        return
+    for what, value, unit, source in rows:
+        value = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+        print(f"{source:9}  {what:16}  {value:>14}  {unit}".rstrip())
 
 
 # ---- bench ------------------------------------------------------------------------------

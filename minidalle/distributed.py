@@ -86,6 +86,7 @@ class Team(Alone):
                              "a copy: start a multiple of it, or say --together")
         if powersgd and share != "ddp":
             raise ValueError("PowerSGD compresses the gradients of --share ddp, not of " + share)
+        self.group = {"ddp": 1, "fsdp": self.size, "hsdp": together}[share]
         kind = self.device.type
         self.mesh = {
             "ddp": lambda: None,

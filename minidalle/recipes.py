@@ -6,8 +6,8 @@ decided for the whole batch, so it is the same batch however it is shared.
 
 The transformer's recipe never re-encodes a picture of a finite set: its codes are computed
 once. Scenes are endless, so they are drawn and encoded ahead, a few batches at a time; the
-log's `data_share` says how much of a step that costs. So are the pictures of shards, by each
-process for all of them, unless `minidalle tokenize` has made codes of them once and for all.
+log's `data_share` says how much of a step that costs. So are the pictures of shards, unless
+`minidalle tokenize` has made codes of them once and for all.
 """
 
 from functools import lru_cache
@@ -106,13 +106,14 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
         # A picture may be spoilt with pieces of one that is another process's.
         needed = list(dict.fromkeys([*own, *(i for spoil in spoils for i in spoil[:2])]))
         where = {i: row for row, i in enumerate(needed)}
-        pictures = to_tensor(source.load([items[i] for i in needed]))
+        pictures = to_tensor(source.load([items[i] for i in needed])).to(dvae.codebook.weight.device)
         codes = dvae.encode(pictures)
         painted = dvae.decode(codes)
         worse = torch.stack([spoil(codes[where[i]], codes[where[j]], pieces) for i, j, pieces in spoils])
         bad = dvae.decode(worse)
         smudge = (bad - painted[[where[i] for i, _, _ in spoils]]).abs().sum((1, 2, 3))
-        seen = torch.where(through[part, None, None, None], painted[: len(own)], pictures[: len(own)])
+        through = through[part, None, None, None].to(pictures.device)
+        seen = torch.where(through, painted[: len(own)], pictures[: len(own)])
         text = bpe.frames(source.captions(items[part]), config.text_len, truncate=True)
         longest = int(end_positions(text, config.end).max())  # what follows an end has no effect
         return seen, text[:, : longest + 1], bad, smudge > 8  # some pasting cannot be seen
@@ -192,14 +193,18 @@ def encoded_examples(data: str, size: int, seed: int, bpe: BPE, dvae: DVAE, text
     coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, sizes)]
 
     def examples(step: int, part: slice, rng: Random, generator: torch.Generator):
-        parts = [source(step, rng) for source in coded]
-        captions = sum((captions for captions, _ in parts), [])[part]
+        numbers, parts, before = range(size)[part], [], 0
+        for source, n in zip(coded, sizes):  # each source gives those of its n that lie in the part
+            begin, end = (min(max(edge - before, 0), n) for edge in (numbers.start, numbers.stop))
+            parts.append(source(step, rng, begin, end))
+            before += n
+        captions = sum((captions for captions, _ in parts), [])
         seeds = torch.randint(2**62, (size,), generator=generator)[part].tolist()
         text = torch.cat([
             bpe.frames([caption], text_len, True, dropout, torch.Generator().manual_seed(own))
             for caption, own in zip(captions, seeds)
         ])  # fmt: skip
-        return text, torch.cat([codes for _, codes in parts])[part]
+        return text, torch.cat([codes for _, codes in parts])
 
     return examples
 
@@ -210,30 +215,34 @@ def no_caption(bpe: BPE, text_len: int) -> Tensor:
 
 
 def coded_source(source, size: int, seed: int, dvae: DVAE):
-    """A function (step, rng) → `size` captions and their codes (size, N)."""
+    """A function (step, rng, begin, end) → captions and codes of the examples begin … end of `size`."""
     if isinstance(source, Pictures):
         codes = encode(dvae, source.pictures)
 
-        def finite(step: int, rng: Random):
-            items = source.choose(rng, size)
+        def finite(step: int, rng: Random, begin: int, end: int):
+            items = source.choose(rng, size)[begin:end]
             return source.captions(items), codes[[i for i, _ in items]]
 
         return finite
 
-    @lru_cache(maxsize=1)
-    def ahead(block: int):
+    @lru_cache(maxsize=8)  # the rounds of a step
+    def ahead(block: int, begin: int, end: int):
         items = source.choose(Random(f"{seed} block {block}"), AHEAD * size)
+        items = [item for step in range(AHEAD) for item in items[step * size + begin : step * size + end]]
         return source.captions(items), encode(dvae, source.load(items))
 
-    def endless(step: int, rng: Random):
-        captions, codes = ahead(step // AHEAD)
-        here = slice(step % AHEAD * size, (step % AHEAD + 1) * size)
+    def endless(step: int, rng: Random, begin: int, end: int):
+        if begin == end:
+            return [], torch.empty(0, dvae.config.grid**2, dtype=torch.long)
+        captions, codes = ahead(step // AHEAD, begin, end)
+        here = slice(step % AHEAD * (end - begin), (step % AHEAD + 1) * (end - begin))
         return captions[here], codes[here]
 
     return endless
 
 
 def encode(dvae: DVAE, pictures, chunk: int = 256) -> Tensor:
-    """The codes (M, N) of uint8 pictures (M, H, W, 3), a chunk at a time."""
-    chunks = [dvae.encode(to_tensor(pictures[i : i + chunk])) for i in range(0, len(pictures), chunk)]
+    """The codes (M, N) of uint8 pictures (M, H, W, 3), a chunk at a time, where the dVAE is."""
+    device, starts = dvae.codebook.weight.device, range(0, len(pictures), chunk)
+    chunks = [dvae.encode(to_tensor(pictures[i : i + chunk]).to(device)).cpu() for i in starts]
     return torch.cat(chunks).flatten(1)

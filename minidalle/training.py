@@ -72,7 +72,7 @@ class Job:
 class Alone:
     """The answers of a process that trains by itself to what the loop asks of its team."""
 
-    rank, size, splits = 0, 1, False  # splits: only a part of a model lies in each process
+    rank, size, group, splits = 0, 1, 1, False  # group: how many share one copy; splits: if any do
 
     def __init__(self, device: torch.device | str = "cpu", bf16: bool = False, compile: bool = False,
                  recompute: bool = False, rounds: int = 1):

@@ -471,6 +471,12 @@ def test_a_loss_that_is_not_finite(photos, tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[-1].startswith("minidalle: dvae: the loss of step 1")
 
 
+def test_what_does_not_fit_is_refused_before_it_is_begun(tmp_path, capsys):
+    assert main(["train", "dalle", "--preset", "paper", "--data", "scenes", "--out", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "GB more than it has: it fits with --share fsdp --recompute --image-batch 1 --gpus" in line
+
+
 # ---- evaluate, and how it ends ----------------------------------------------------------
 
 

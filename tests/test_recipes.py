@@ -88,7 +88,7 @@ def test_a_finite_set_is_encoded_once(dvae, monkeypatch):
     source = Pictures([(str(i),) for i in range(5)], np.zeros((5, 32, 32, 3), np.uint8))
     coded = recipes.coded_source(source, 3, 0, dvae)
     for step in range(4):
-        captions, codes = coded(step, Random(step))
+        captions, codes = coded(step, Random(step), 0, 3)
         assert [int(caption) for caption in captions] == codes[:, 0].tolist()
     assert len(calls) == 1
 
@@ -98,7 +98,7 @@ def test_scenes_drawn_ahead_have_the_codes_of_their_pictures(dvae):
     captions, pictures = draw_batch(Scenes(), Random("1 block 1"), recipes.AHEAD * 4)
     for step in (recipes.AHEAD, recipes.AHEAD + 3):
         here = slice(4 * (step - recipes.AHEAD), 4 * (step - recipes.AHEAD) + 4)
-        said, codes = coded(step, Random(0))
+        said, codes = coded(step, Random(0), 0, 4)
         assert said == captions[here]
         assert codes.equal(dvae.encode(to_tensor(pictures[here])).flatten(1))
 

@@ -1,0 +1,290 @@
+"""What it takes to train the transformer at any size: bytes in each GPU, FLOPs, days.
+
+Nothing is run and nothing measured: all follows from the config and from how `training.train`
+lays a model out over GPUs, with --bf16. What is sent between GPUs is not modelled; like all else
+that keeps a GPU waiting, it is in the share of its peak that one assumes to reach.
+
+B images in a GPU at a time, T text tokens, N image tokens, S = T + N, V text vocabulary,
+K codebook, D width, H heads.
+
+In float32, split among the GPUs that share a copy (Rajbhandari et al. 2020), lie 4 bytes per
+parameter of weights, 4 of gradients, 8 of Adam's two moments and 4 of the weights' average. On top
+come what is in flight (weights gathered to be used, gradients to be sent) and the activations.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil, prod
+from typing import NamedTuple
+
+from minidalle.config import DALLEConfig, Preset
+from minidalle.masks import layer_kinds
+
+
+class GPU(NamedTuple):
+    """What its maker says of it."""
+
+    teraflops: float  # peak of dense bfloat16 matrix products, 10¹² FLOP/s
+    memory: float  # 10⁹ bytes; the few % that there are more go to the driver, NCCL and gaps
+    bandwidth: float  # of the memory, 10¹² bytes/s
+
+
+# NVIDIA's data sheets of H100 SXM, H200 SXM, A100 SXM and V100 SXM2. For the first two they print
+# the peak of sparse products, twice that of dense ones. The V100, which the paper used, knows no
+# bfloat16: its peak is that of float16.
+GPUS = {
+    "h100": GPU(989.4, 80, 3.35),
+    "h200": GPU(989.4, 141, 4.8),
+    "a100-80": GPU(312, 80, 2.039),
+    "a100-40": GPU(312, 40, 1.555),
+    "v100": GPU(125, 16, 0.9),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a training is laid out, in the words of `minidalle train`."""
+
+    gpus: int = 1
+    share: str = "fsdp"  # or "ddp", "hsdp"
+    together: int | None = None  # in hsdp; else the 8 of a machine
+    images: int = 1  # B
+    recompute: bool = False
+
+    def __post_init__(self):
+        if self.gpus < 1 or self.images < 1:
+            raise ValueError(f"there must be 1 GPU and 1 image or more, not {min(self.gpus, self.images)}")
+        if self.share not in ("ddp", "fsdp", "hsdp"):
+            raise ValueError(f"unknown way to share {self.share!r}: there is ddp, fsdp and hsdp")
+        if self.gpus % self.group:
+            raise ValueError(f"{self.gpus} GPUs cannot be split into groups of {self.group} that share a "
+                             "copy: take a multiple of it, or say --together")
+
+    @property
+    def group(self) -> int:
+        """How many GPUs share one copy of the model."""
+        return {"ddp": 1, "fsdp": self.gpus, "hsdp": self.together or min(8, self.gpus)}[self.share]
+
+
+# ---- parameters -------------------------------------------------------------------------
+
+
+def shapes(config: DALLEConfig) -> dict[str, list[tuple[int, ...]]]:
+    """The shapes of all parameters: the norms of a block, what else it has, the heads, the rest."""
+    V, K, D = config.text_vocab, config.codebook, config.width
+    return {
+        "norms": [(D,)] * 4,
+        "block": [(3 * D, D), (3 * D,), (D, D), (D,), (4 * D, D), (4 * D,), (D, 4 * D), (D,)],
+        "heads": [(V, D), (V,), (K, D), (K,)],
+        "rest": [(V, D), (config.text_len, D), (K, D), (config.grid, D), (config.grid, D), (D,), (D,), (D,)],
+    }
+
+
+def numbers(part: list[tuple[int, ...]], group: int = 1) -> int:
+    """How many numbers each of a group holds; rows are dealt out, and the last ones padded.
+
+    >>> numbers([(10, 3)]), numbers([(10, 3)], group=4)
+    (30, 9)
+    """
+    return sum(ceil(rows / group) * prod(row) for rows, *row in part)
+
+
+def parameters(config: DALLEConfig, group: int = 1) -> int:
+    """How many parameters the model has, or each of a group that shares them."""
+    norms, block, heads, rest = (numbers(part, group) for part in shapes(config).values())
+    return config.depth * (norms + block) + heads + rest
+
+
+# ---- FLOPs ------------------------------------------------------------------------------
+
+
+def pairs(config: DALLEConfig) -> list[int]:
+    """How many (query, key) pairs the mask of each layer allows.
+
+    Text sees earlier text; an image position sees all text, and the image at some distances back.
+    At distance o there is something for N - o of the N positions.
+    """
+    T, N, W, reach = config.text_len, config.image_len, config.grid, config.kernel // 2
+    back = {
+        "causal": range(N),
+        "row": range(W + 1),
+        "column": range(0, N, W),
+        "convolutional": {r * W + c for r in range(reach + 1) for c in range(-reach, reach + 1)},
+    }
+    return [T * (T + 1) // 2 + N * T + sum(N - o for o in back[kind] if 0 <= o < N)
+            for kind in layer_kinds(config)]
+
+
+def forward_flops(config: DALLEConfig, seen: list[int] | None = None) -> int:
+    """FLOPs of one image's forward pass, in matrix products; a multiply-add is two.
+
+    seen: the pairs that each layer computes, if not those of its mask.
+    """
+    S, D = config.text_len + config.image_len, config.width
+    blocks = config.depth * 2 * S * 12 * D**2  # q, k, v: 3 D², after them D², up 4 D², down 4 D²
+    attention = sum(4 * D * n for n in seen or pairs(config))  # q · k, and weight × v
+    logits = (config.text_len - 1) * config.text_vocab + config.image_len * config.codebook
+    return blocks + attention + 2 * D * logits
+
+
+def hardware_flops(config: DALLEConfig, recompute: bool) -> int:
+    """FLOPs that a GPU does for one image, forward and backward (which is twice forward).
+
+    Attention computes all S² pairs, and throws away what a mask forbids. To recompute a block all
+    but its last product (4 D²) is done again: of that one only the inputs are needed.
+    """
+    S, D, depth = config.text_len + config.image_len, config.width, config.depth
+    again = depth * (2 * S * 8 * D**2 + 4 * D * S**2)
+    return 3 * forward_flops(config, [S**2] * depth) + recompute * again
+
+
+# ---- bytes ------------------------------------------------------------------------------
+
+
+def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
+    """Bytes in each GPU at the worst moment of a step, in which gradients of earlier rounds are there.
+
+    Which moment is the worst depends on the sizes. Five are compared: the losses; the backward pass
+    of the last block; its gradients being sent; the block before it, while they are under way; and
+    the end of the pass, where the embeddings get their gradients.
+    """
+    B, T, N, D, depth = layout.images, config.text_len, config.image_len, config.width, config.depth
+    S, group = T + N, layout.group
+    mine = parameters(config, group)
+    _, linear, heads, rest = (group * numbers(part, group) for part in shapes(config).values())
+
+    # A block's input and middle are float32. In bfloat16 are what comes out of two norms, q, k and v,
+    # what attention found, 4 widths before the GELU and 4 behind it; and its mask, as numbers.
+    stream = 4 * B * S * D
+    block = 2 * stream + 14 * 2 * B * S * D + B * S * (4 * config.heads + 16) + 2 * S * S
+    kept = stream if layout.recompute else block
+    back = (block - kept) + stream + 5 * 2 * B * S * D  # with the gradients on both sides of `down`
+    logits = 4 * B * (T - 1) * config.text_vocab, 4 * B * N * config.codebook
+    losses = 2 * stream + sum(logits) + 2 * max(logits)  # log-softmax of both, two gradients of one
+
+    if group > 1:  # bfloat16 in blocks; outside of them weights stay gathered and gradients pile up
+        outside = 4 * (heads + rest)
+        losing, last = outside + 2 * linear, outside + 4 * heads + 2 * linear + 2 * 4 * D * D
+        sent = 4 * linear  # in float32
+        sending, end = outside + 4 * heads + 2 * 2 * linear + sent, 2 * outside + sent
+    else:  # autocast's copies of weights that the backward pass needs
+        copies = 2 * linear * (1 if layout.recompute else depth)
+        buckets = 4 * mine * (layout.gpus > 1)  # DDP sends a copy of the gradients
+        one = max(2 * 4 * D * D, 6 * 4 * D * D - 2 * 4 * B * S * D)  # of `down`; cast when its input is gone
+        losing, last, sent = copies + buckets, copies + buckets + one, 0
+        sending, end = losing + 4 * config.text_vocab * D, buckets + 4 * config.text_vocab * D
+    flight, activations = max([
+        (losing, depth * kept + losses),
+        (last, depth * kept + back),
+        (sending, (depth - 1) * kept + 2 * stream),
+        (last + sent, (depth - 1) * kept + back),
+        (end, 2 * stream),
+    ], key=sum)  # fmt: skip
+    return {
+        "weights": 4 * mine, "gradients": 4 * mine, "optimiser": 8 * mine, "average": 4 * mine,
+        "masks": 2 * S * S * len(set(layer_kinds(config))),  # the average has its own
+        "in flight": flight, "activations": activations,
+    }  # fmt: skip
+
+
+def fits(config: DALLEConfig, card: GPU, layout: Layout) -> bool:
+    """Is there memory enough?"""
+    return sum(memory(config, layout).values()) <= card.memory * 1e9
+
+
+def most_images(config: DALLEConfig, each: int, card: GPU, layout: Layout) -> int:
+    """The largest equal part of `each` images that fits at a time; 1 if none does."""
+    parts = [n for n in range(1, each + 1) if each % n == 0]
+    return max((n for n in parts if fits(config, card, replace(layout, images=n))), default=1)
+
+
+def smallest(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> int | None:
+    """The fewest GPUs that can share a batch and have memory enough, if any do."""
+    for gpus in range(1, batch + 1):
+        group = (layout.together or min(8, gpus)) if layout.share == "hsdp" else 1
+        fair = batch % (gpus * layout.images) == 0 and gpus % group == 0
+        if fair and fits(config, card, replace(layout, gpus=gpus)):
+            return gpus
+    return None
+
+
+def remedy(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> str:
+    """The options of which each would make it fit; if none does alone, all of them together."""
+    images = most_images(config, layout.images, card, layout)
+    gpus = smallest(config, batch, card, layout) or layout.gpus
+    ways = {"--recompute": {"recompute": True}, "--share fsdp": {"share": "fsdp"},
+            f"--image-batch {images}": {"images": images}, f"--gpus {gpus}": {"gpus": gpus}}  # fmt: skip
+    enough = [way for way, change in ways.items() if fits(config, card, replace(layout, **change))]
+    if gpus := not enough and smallest(config, batch, card, Layout(recompute=True)):
+        enough = [f"--share fsdp --recompute --image-batch 1 --gpus {gpus}"]
+    return f"it fits with {' or '.join(enough)}" if enough else "no number of them is enough"
+
+
+def refuse_what_does_not_fit(config: DALLEConfig, batch: int, card: GPU, layout: Layout, each: str) -> None:
+    """ValueError if `each` GPU (or what it is called) has too little memory: by how much, and a remedy."""
+    total = sum(memory(config, layout).values()) / 1e9
+    if total > card.memory:
+        raise ValueError(f"with {layout.gpus} {each} and {layout.images} images at a time each needs "
+                         f"{total:.1f} GB, {total - card.memory:.1f} GB more than it has: "
+                         + remedy(config, batch, card, layout))  # fmt: skip
+
+
+# ---- the plan ---------------------------------------------------------------------------
+
+
+def plan(preset: Preset, gpu: str = "h100", layout: Layout = Layout(), images: int | None = None,
+         mfu: float = 0.4) -> list[tuple]:
+    """What training a preset's transformer takes: rows of (what, value, unit, source).
+
+    source: given, published (by the GPU's maker) or computed; images: B, by default as many as fit;
+    mfu: the share of the peak that goes into the model's own FLOPs (Chowdhery et al. 2022, appendix
+    B), an assumption. Raises ValueError, in one sentence, if something does not divide or fit.
+    """
+    if gpu not in GPUS:
+        raise ValueError(f"unknown GPU {gpu!r}: there is {', '.join(GPUS)}")
+    if not 0 < mfu <= 1:
+        raise ValueError(f"the MFU is a share of the peak, above 0 and at most 1, not {mfu:g}")
+    card, config, train = GPUS[gpu], preset.dalle, preset.train["dalle"]
+    each, left = divmod(train.batch, layout.gpus)
+    if left or each % (images or 1):
+        raise ValueError(f"a batch of {train.batch} cannot be shared evenly by {layout.gpus} GPUs"
+                         f"{f', {images} images at a time' if images else ''}: take a divisor of it")
+    layout = replace(layout, images=images or most_images(config, each, card, layout))
+    refuse_what_does_not_fit(config, train.batch, card, layout, gpu)
+    need = memory(config, layout)
+    total = sum(need.values()) / 1e9
+    flops = 3 * forward_flops(config)
+    step = flops * train.batch / (layout.gpus * card.teraflops * 1e12 * mfu)
+    days = step * train.steps / 86400
+    whose = "all" if layout.group == 1 else f"1/{layout.group} of the"
+    why = {
+        "weights": f"4 bytes for {whose} parameters", "gradients": "4 bytes", "optimiser": "8 bytes",
+        "average": "4 bytes", "masks": "S² for each kind, and again for the average",
+        "in flight": "weights gathered or cast, gradients to be sent",
+        "activations": "inputs of blocks, and all of one" if layout.recompute else "all of all blocks",
+    }  # fmt: skip
+    source = {"GPUs": "given", "MFU": "given", "memory": "published", "peak": "published"}
+    source |= {"images at a time": "given"} if images else {}
+    rows = [
+        ("GPUs", layout.gpus, f"{gpu}, {layout.share}"),
+        ("images at a time", layout.images, f"in a GPU, {each // layout.images} times in a step"),
+        ("parameters", parameters(config), ""),
+        *((name, size / 1e9, f"GB in a GPU: {why[name]}") for name, size in need.items()),
+        ("sum", total, f"GB in a GPU, {total / card.memory:.1%} of it"),
+        ("memory", card.memory, f"GB, {gpu}"),
+        ("fewest GPUs", smallest(config, train.batch, card, replace(layout, images=images or 1)),
+         "that fit" + ("" if images else ", with 1 image at a time")),
+        ("forward", flops / 3e12, "TFLOP per image, of the pairs that masks allow"),
+        ("and backward", flops / 1e12, "TFLOP per image: 3 × forward, which MFU counts"),
+        ("done in fact", hardware_flops(config, layout.recompute) / 1e12,
+         "TFLOP per image, of all pairs" + " and blocks recomputed" * layout.recompute),
+        ("peak", card.teraflops, f"TFLOP/s, {gpu}, dense, 16 bits"),
+        ("MFU", mfu, "of the peak, an assumption"),
+        ("step", step, f"s, for a batch of {train.batch}"),
+        ("optimiser's step", 52e-12 * need["weights"] / 4 / card.bandwidth,
+         f"s at least: 52 bytes per parameter through {card.bandwidth:g} TB/s"),
+        ("images", train.batch * train.steps, f"in {train.steps} steps"),
+        ("whole run", float(flops * train.batch * train.steps), "FLOP"),
+        ("days", days, f"on {layout.gpus} {gpu}"),
+        ("GPU-days", days * layout.gpus, ""),
+    ]  # fmt: skip
+    return [(*row, source.get(row[0], "computed")) for row in rows]
