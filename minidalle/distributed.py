@@ -72,7 +72,11 @@ class Team(Alone):
         if on_gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         try:
-            dist.init_process_group(timeout=timedelta(seconds=seconds))  # gloo, and nccl for GPUs
+            store, rank, size = next(dist.rendezvous("env://", timeout=timedelta(seconds=seconds)))
+            if os.environ.get("LOCAL_WORLD_SIZE") == str(size):  # else each meeting has a store of its own
+                store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+            dist.init_process_group(store=store, rank=rank, world_size=size,  # gloo, and nccl for GPUs
+                                    timeout=timedelta(seconds=seconds))
         except (dist.DistError, RuntimeError) as error:
             where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
             raise ValueError(f"the {os.environ['WORLD_SIZE']} processes did not meet at {where} within "

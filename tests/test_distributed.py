@@ -112,6 +112,7 @@ WAYS = {
     "hsdp 2 × 2": (4, dict(share="hsdp", together=2)),
     "fsdp 2, 2 rounds": (2, dict(share="fsdp", rounds=2)),
     "ddp 2, 2 rounds": (2, dict(share="ddp", rounds=2)),
+    "hsdp 2 × 2, 3 rounds": (4, dict(share="hsdp", together=2, rounds=3)),
 }
 
 
