@@ -6,6 +6,7 @@ No test computes with numbers: tensors are on the meta device or fake, and so ar
 import json
 import multiprocessing
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -239,3 +240,9 @@ def test_what_is_advised_is_enough():
     plan(paper, "h100", Layout(64), images=4)
     plan(paper, "h100", Layout(64, recompute=True), images=16)
     plan(paper, "h100", Layout(16))
+
+
+def test_the_readme_shows_what_the_command_prints(capsys):
+    assert main(["plan", "--gpus", "8", "--recompute"]) == 0
+    printed = "".join(f"    {line}\n" for line in capsys.readouterr().out.splitlines())
+    assert printed in (Path(__file__).parents[1] / "README.md").read_text("utf-8")
