@@ -16,8 +16,9 @@ from torch.distributed.run import get_args_parser
 from minidalle import recipes, weights
 from minidalle.__main__ import parser
 from minidalle.bpe import BPE
-from minidalle.config import DVAEConfig
+from minidalle.config import PRESETS, DVAEConfig
 from minidalle.dvae import DVAE
+from minidalle.plan import GPUS, Layout, fits
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,6 +43,9 @@ def test_the_readmes_lines_are_understood():
     for words in lines:
         theirs, ours = understood(words)
         assert ours.model == "dalle" and int(theirs.nproc_per_node) >= 2
+        gpus, preset = int(theirs.nnodes.split(":")[0]) * int(theirs.nproc_per_node), PRESETS[ours.preset]
+        images = preset.train["dalle"].batch // (gpus * ours.rounds)
+        assert ours.preset == "tiny" or fits(preset.dalle, GPUS["h100"], Layout(gpus, ours.share, None, images, True))
 
 
 def test_the_slurm_script_starts_one_torchrun_on_each_machine(tmp_path):
