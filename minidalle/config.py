@@ -138,9 +138,9 @@ def _tiny() -> Preset:
                       text_depth=3, text_heads=4, end=vocab + 1)
     return Preset(dvae, dalle, clip, {
         "dvae": TrainConfig(12_000, 16, lr=6e-3, final_lr=6e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.995),
-        "clip": TrainConfig(5_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
-        "dalle": TrainConfig(40_000, 8, lr=1.5e-3, betas=(0.9, 0.96), decay=0.045, ema=0.999),
-    }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6)), bpe_dropout=0.0)  # fmt: skip
+        "clip": TrainConfig(7_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
+        "dalle": TrainConfig(64_000, 8, lr=1.5e-3, betas=(0.9, 0.96), decay=0.1, ema=0.999),
+    }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8), bpe_dropout=0.0)  # fmt: skip
 
 
 def _small() -> Preset:
@@ -156,7 +156,7 @@ def _small() -> Preset:
         "dvae": TrainConfig(20_000, 64, lr=2e-3, final_lr=2e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.999),
         "clip": TrainConfig(10_000, 512, lr=5e-4, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
         "dalle": TrainConfig(20_000, 256, lr=6e-4, betas=(0.9, 0.96), decay=0.045, ema=0.999),
-    }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6)))  # fmt: skip
+    }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8))  # fmt: skip
 
 
 def _paper() -> Preset:

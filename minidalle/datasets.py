@@ -29,29 +29,32 @@ def to_tensor(pictures: np.ndarray) -> Tensor:
 class Scenes:
     """The captioned world of scenes.py: never the same batch twice, so never learnt by heart.
 
-    An item is a scene and where its things stand. With near_misses = n, every scene is followed
-    by n that differ from it in one respect.
+    An item is the caption's scene, which may leave the background open, the scene that was painted
+    for it, and where its things stand. With near_misses = n, every scene is followed by n that
+    differ from it in one respect, with all that can be alike (places, background) alike.
     """
 
     def __init__(self, image_size: int = 32, wanted: str = "train", near_misses: int = 0):
         self.image_size, self.wanted, self.near_misses = image_size, wanted, near_misses
 
-    def choose(self, rng: Random, size: int) -> list[tuple[scenes.Scene, tuple]]:
+    def choose(self, rng: Random, size: int) -> list[tuple[scenes.Scene, scenes.Scene, tuple]]:
         """`size` random scenes."""
-        chosen = []
-        while len(chosen) < size:
+        items = []
+        while len(items) < size:
             scene = scenes.sample_scene(rng, self.wanted, self.image_size)
             family = [scene] + [scenes.variation(scene, rng) for _ in range(self.near_misses)]
-            chosen += [s for s in dict.fromkeys(family) if scenes.split(s) == self.wanted]
-        return [(scene, scenes.place(scene, rng, self.image_size)) for scene in chosen[:size]]
+            family = [s for s in dict.fromkeys(family) if scenes.split(s) == self.wanted]
+            seed = rng.getrandbits(32)
+            items += [(s, *scenes.settle(s, Random(seed), self.image_size)) for s in family]
+        return items[:size]
 
     def captions(self, items: list) -> list[str]:
         """What each scene's caption says."""
-        return [scenes.caption_of(scene) for scene, _ in items]
+        return [scenes.caption_of(scene) for scene, _, _ in items]
 
     def load(self, items: list) -> np.ndarray:
         """The scenes, painted."""
-        return np.stack([scenes.paint(*item, self.image_size) for item in items])
+        return np.stack([scenes.paint(*item[1:], self.image_size) for item in items])
 
 
 class Pictures:
@@ -120,14 +123,14 @@ def shares(sources: int, size: int, first: int = 1) -> list[int]:
 
 
 def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) -> Pictures:
-    """The emoji pack over white, and over `coloured` other backgrounds, which captions name."""
+    """The emoji pack over white and `coloured` other backgrounds, which half of the captions name."""
     pack = emoji.load_pack()
     others = [name for name in scenes.BACKGROUNDS if name != "white"]
     variants, pictures = [], []
     for i in np.flatnonzero(np.isin(pack.split, splits)):
         for name in ["white"] + [others[(int(i) + 2 * k) % len(others)] for k in range(coloured)]:
             templates = range(len(emoji.TEMPLATES))
-            variants.append(tuple(emoji.caption(pack, i, t, name) for t in templates))
+            variants.append(tuple(emoji.caption(pack, i, t, said) for t in templates for said in (name, None)))
             pictures.append(emoji.compose(pack.pixels[i], scenes.BACKGROUNDS[name]))
     return Pictures(variants, np.stack(pictures))
 

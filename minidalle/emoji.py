@@ -55,7 +55,6 @@ OBJECTS = {
     "whale": ("spouting-whale", "whales"),
     "penguin": ("penguin", "penguins"),
     "chick": ("baby-chick", "chicks"),
-    "squid": ("squid", "squids"),
     "bee": ("honeybee", "bees"),
     # plants
     "cactus": ("cactus", "cactuses"),
@@ -81,12 +80,9 @@ OBJECTS = {
     "pumpkin": ("jack-o-lantern", "pumpkins"),
     # places and vehicles
     "car": ("automobile", "cars"),
-    "rocket": ("rocket", "rockets"),
     "boat": ("sailboat", "boats"),
     "tractor": ("tractor", "tractors"),
     "volcano": ("volcano", "volcanoes"),
-    "tent": ("tent", "tents"),
-    "house": ("house", "houses"),
     # things
     "crown": ("crown", "crowns"),
     "bell": ("bell", "bells"),
@@ -164,8 +160,8 @@ def with_article(name: str) -> str:
     return f"an {name}" if vowel and not name.startswith(("uni", "eu", "ewe", "one-")) else f"a {name}"
 
 
-def caption(pack: EmojiPack, i: int, template: int = 0, background: str = "white") -> str:
-    """A caption of picture i by row `template` of TEMPLATES; white backgrounds go unsaid.
+def caption(pack: EmojiPack, i: int, template: int = 0, background: str | None = None) -> str:
+    """A caption of picture i by row `template` of TEMPLATES, with the background or without.
 
     "a drawing of an octopus on an orange background"
     """
@@ -173,7 +169,7 @@ def caption(pack: EmojiPack, i: int, template: int = 0, background: str = "white
     style = STYLE_WORDS[pack.styles[pack.style[i]]]
     words = {"name": name, "a": with_article(name)}
     words |= {"style": style, "a_style": with_article(style)}
-    ground = "" if background == "white" else f" on {with_article(background)} background"
+    ground = "" if background is None else f" on {with_article(background)} background"
     text = TEMPLATES[template].format(**words) + ground
     return text if len(text.split()) <= LONGEST else name + ground
 

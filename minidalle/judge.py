@@ -55,7 +55,7 @@ def differences(wanted: Scene, seen: Scene | None) -> list[str]:
     if seen is None:
         return ["unclear"]
     wanted, seen = canonical(wanted), canonical(seen)
-    wrong = ["background"] * (wanted.background != seen.background)
+    wrong = ["background"] * (wanted.background not in (None, seen.background))
     if len(wanted.things) != len(seen.things):
         return wrong + ["number of things"]
     orders = [

@@ -29,7 +29,7 @@ from minidalle.transformer import DALLE
 
 WHOLE = slice(None)  # the part of a batch that a process alone has
 AHEAD = 8  # batches of scenes that are drawn and encoded together
-SCENES_TO_EMOJI = 3  # a transformer's batch of both has three scenes for each emoji
+SCENES_TO_EMOJI = {"clip": 3, "dalle": 7}  # in a batch of both
 CAPTION_DROPOUT = 0.1  # share of captions replaced by pads, which is what guidance needs
 
 
@@ -92,7 +92,7 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
     half as many spoilt ones, which belong to no caption.
     """
     torch.manual_seed(seed)
-    source = open_data(data, config.image_size, near_misses=3)
+    source = open_data(data, config.image_size, near_misses=3, scenes_to_emoji=SCENES_TO_EMOJI["clip"])
     model = CLIP(config)
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -168,7 +168,7 @@ def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe
     else:
         examples = encoded_examples(data, train.batch, seed, bpe, dvae, config.text_len, bpe_dropout)
     with torch.device("meta" if meta else "cpu"):
-        model = DALLE(config)
+        model = DALLE(config, dvae.codebook.weight.detach().cpu()[:, :, 0, 0].T)
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
         rng, generator = seeded(seed, step)
@@ -189,7 +189,7 @@ def encoded_examples(data: str, size: int, seed: int, bpe: BPE, dvae: DVAE, text
     """The same from captions and pictures."""
     source = open_data(data, dvae.config.image_size)
     sources = source.sources if isinstance(source, Mixture) else [source]
-    sizes = shares(len(sources), size, SCENES_TO_EMOJI)
+    sizes = shares(len(sources), size, SCENES_TO_EMOJI["dalle"])
     coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, sizes)]
 
     def examples(step: int, part: slice, rng: Random, generator: torch.Generator):

@@ -5,9 +5,10 @@ from it is right. Here one can: a `Scene` holds all that may be said, `caption_o
 `parse` reads it back, and `draw` paints it. Everything the world knows is a row of a table
 below, so a new shape or relation is a new row.
 
-What a caption leaves unsaid has a default: things are large and filled, the background is
-white. Where exactly a thing stands no caption mentions; it stands on squared paper, so that a
-small autoencoder, which sees a picture in patches, meets each thing in few guises.
+What a caption leaves unsaid is either fixed or free. Things are large and filled unless it says
+otherwise; a background that it does not name may be any, and where exactly a thing stands no
+caption mentions. It stands on squared paper, so that a small autoencoder, which sees a picture
+in patches, meets each thing in few guises.
 
 Some combinations never appear in training (`split`), so that a model can be asked for a thing
 it has seen no picture of, though it knows each part.
@@ -49,7 +50,7 @@ SHAPES = {
     <= (1.2 * x) ** 2 * (0.1 - 1.15 * y) ** 3,
     "diamond": lambda x, y: abs(x) / 0.75 + abs(y) <= 1,
     "cross": lambda x, y: (np.minimum(abs(x), abs(y)) <= 0.34) & (np.maximum(abs(x), abs(y)) <= 1),
-    "moon": lambda x, y: (x**2 + y**2 <= 1) & ((x - 0.55) ** 2 + y**2 >= 0.65),
+    "moon": lambda x, y: (x**2 + y**2 <= 1) & ((x - 0.7) ** 2 + y**2 >= 0.55),
 }
 COLOURS = {
     "red": (214, 39, 40),
@@ -62,7 +63,7 @@ COLOURS = {
     "brown": (120, 70, 35),
 }
 FILLS = ("filled", "outlined", "striped")
-SIZES = {"large": 14, "small": 10}  # pixels a side in a 32×32 picture
+SIZES = {"large": 14, "small": 11}  # pixels a side in a 32×32 picture
 SQUARES = 8  # things stand on squared paper of 8×8 squares, with a small margin
 COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
 # phrase → (down, right): where the first thing lies, seen from the second
@@ -74,12 +75,11 @@ RELATIONS = {
 }
 BACKGROUNDS = {  # pastels, so that every thing shows on every one of them
     "white": (255, 255, 255),
-    "grey": (185, 185, 185),
+    "grey": (205, 205, 205),
     "yellow": (255, 240, 165),
     "green": (185, 235, 185),
     "blue": (180, 215, 252),
     "pink": (255, 205, 225),
-    "purple": (215, 198, 245),
 }
 NAMES = tuple(SHAPES) + tuple(OBJECTS)
 PLURALS = {s: "crosses" if s == "cross" else s + "s" for s in SHAPES}
@@ -103,20 +103,20 @@ class Scene:
 
     things: tuple[Thing, ...]
     relation: str | None = None
-    background: str = "white"
+    background: str | None = None  # None: the caption does not say, and any will do
 
 
 # ---- scene → caption --------------------------------------------------------------------
 
 
 def caption_of(scene: Scene) -> str:
-    """Say everything about a scene that is not the default.
+    """Say everything about a scene that is neither the default nor left open.
 
     >>> caption_of(Scene((Thing("star", "green", "striped", count=3),), background="blue"))
     'three striped green stars on a blue background'
     """
     said = f" {scene.relation} ".join(_phrase(thing) for thing in scene.things)
-    return said if scene.background == "white" else f"{said} on a {scene.background} background"
+    return said if scene.background is None else f"{said} on a {scene.background} background"
 
 
 def _phrase(thing: Thing) -> str:
@@ -156,10 +156,10 @@ def parse(caption: str) -> Scene:
     return Scene(things, next(iter(relations), None), background)
 
 
-def _split_background(text: str) -> tuple[str, str]:
+def _split_background(text: str) -> tuple[str, str | None]:
     found = re.fullmatch(r"(.*) on an? (\w+) background", text)
     if not found:
-        return text, "white"
+        return text, None
     if found[2] not in BACKGROUNDS:
         raise ValueError(f"no background is {found[2]!r}; there are {', '.join(BACKGROUNDS)}")
     return found[1], found[2]
@@ -198,16 +198,19 @@ _ADJECTIVES = {"colour": COLOURS, "fill": FILLS, "size": SIZES}
 
 
 def draw(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
-    """Paint a scene; `rng` says where in its region each thing stands.
+    """Paint a scene; `rng` says where in its region each thing stands, and what is left open.
 
     Returns uint8 (image_size, image_size, 3). Raises ValueError where three things are asked
     of a picture under 64 pixels a side: they would be too small to tell apart.
     """
-    return paint(scene, place(scene, rng, image_size), image_size)
+    return paint(*settle(scene, rng, image_size), image_size)
 
 
-def place(scene: Scene, rng: Random, image_size: int = 32) -> tuple[tuple[int, int, int], ...]:
-    """(top, left, side) in pixels of each thing, all that `paint` has to know beside the scene."""
+def settle(scene: Scene, rng: Random, image_size: int = 32) -> tuple[Scene, tuple]:
+    """Decide what the scene leaves open: its background, and (top, left, side) of each thing."""
+    if scene.background is None:
+        coloured = [thing.colour for thing in scene.things]
+        scene = replace(scene, background=rng.choice([b for b in BACKGROUNDS if b not in coloured]))
     if len(scene.things) > 2 and image_size < 64:
         raise ValueError("three things need a picture of at least 64×64 pixels")
     places, square = [], image_size / SQUARES
@@ -217,7 +220,7 @@ def place(scene: Scene, rng: Random, image_size: int = 32) -> tuple[tuple[int, i
         top = round(image_size * top + _stand(side, image_size * height, square, rng))
         left = round(image_size * left + _stand(side, image_size * width, square, rng))
         places.append((top, left, side))
-    return tuple(places)
+    return scene, tuple(places)
 
 
 def paint(scene: Scene, places: tuple[tuple[int, int, int], ...], image_size: int = 32) -> np.ndarray:
@@ -268,7 +271,7 @@ def sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
     axis = (np.arange(side * fine) + 0.5) / (side * fine / 2) - 1
     inside = np.broadcast_to(SHAPES[name](axis[None, :], axis[:, None]), (side * fine,) * 2)
     if fill == "outlined":
-        inside = inside & ~_shrink(inside, round(side * fine / 7))
+        inside = inside & ~_shrink(inside, round(side * fine / 9))
     cover = _average(inside[..., None], fine)
     colour = np.float32(COLOURS[colour])
     if fill != "striped":
@@ -312,7 +315,8 @@ def split(scene: Scene) -> str:
     """"combination", "unseen" or "train": a pure function of what the scene says.
 
     combination: it has a colour × shape pair or a pair of things that training never shows.
-    unseen: all its pairs are known, but this very caption is not (a tenth of captions).
+    unseen: all its pairs are known, but these things in this relation were shown on no background
+    (a tenth of them all).
     """
     names = list(SHAPES)
     for thing in scene.things:  # one held-out colour for each shape, and one shape for each colour
@@ -322,7 +326,8 @@ def split(scene: Scene) -> str:
     for first, second in zip(scene.things, scene.things[1:]):
         if crc32(" and ".join(sorted((first.name, second.name))).encode()) % 12 == 0:
             return "combination"
-    return "unseen" if crc32(caption_of(canonical(scene)).encode()) % 10 == 0 else "train"
+    said = caption_of(replace(canonical(scene), background=None))
+    return "unseen" if crc32(said.encode()) % 10 == 0 else "train"
 
 
 def sample_scene(rng: Random, wanted: str = "train", image_size: int = 32) -> Scene:
@@ -334,7 +339,7 @@ def sample_scene(rng: Random, wanted: str = "train", image_size: int = 32) -> Sc
 
 
 def _any_scene(rng: Random, most: int) -> Scene:
-    background = "white" if rng.random() < 0.3 else rng.choice(list(BACKGROUNDS))
+    background = None if rng.random() < 0.4 else rng.choice(list(BACKGROUNDS))
     n = rng.choice((1, 2, 2, 3)[: most + 1])
     things = []
     while len(things) < n:
@@ -368,7 +373,9 @@ def variation(scene: Scene, rng: Random) -> Scene:
 
 
 def _changed(scene: Scene, rng: Random) -> Scene:
-    kinds = ["background", "thing"] + ["relation", "swap"] * (len(scene.things) > 1)
+    # (Where the caption names no background, one with a name would not miss.)
+    kinds = ["thing"] * 3 + ["background"] * (scene.background is not None)
+    kinds += ["relation", "swap", "swap"] * (len(scene.things) > 1)
     kind = rng.choice(kinds)
     if kind == "background":
         return replace(scene, background=rng.choice(list(BACKGROUNDS)))
@@ -386,9 +393,9 @@ def _changed(scene: Scene, rng: Random) -> Scene:
 
 def _nearby(thing: Thing, rng: Random, background: str, alone: bool) -> Thing:
     other = _any_thing(rng, background)
-    fields = ["name", "size"] + ["count"] * alone
+    fields = ["name", "name", "size"] + ["count"] * alone
     if thing.name in SHAPES and other.name in SHAPES:
-        fields += ["colour", "colour", "fill"]
+        fields += ["name", "name", "colour", "fill"]
     field = rng.choice(fields)
     if field == "count":
         return replace(thing, count=rng.randint(1, 4))

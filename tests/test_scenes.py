@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minidalle.scenes import BACKGROUNDS, COLOURS, FILLS, NAMES, OBJECTS, RELATIONS, SHAPES, SIZES
-from minidalle.scenes import Scene, Thing, caption_of, draw, parse, sample_scene, split, variation
+from minidalle.scenes import Scene, Thing, caption_of, draw, parse, sample_scene, settle, split, variation
 
 SPLITS = ("train", "unseen", "combination")
 
@@ -109,9 +109,17 @@ def test_edges_are_smooth_and_the_background_is_the_one_named(name):
     assert (picture[0] == BACKGROUNDS[name]).all() and (picture[:, -1] == BACKGROUNDS[name]).all()
 
 
+def test_a_background_left_open_may_be_any_that_things_show_on():
+    drawn = {settle(one(colour="green"), Random(seed))[0].background for seed in range(100)}
+    assert drawn == set(BACKGROUNDS) - {"green"}
+    named = replace(one(), background="pink")
+    assert settle(named, Random(1))[0] == named
+
+
 def covered(scene):
     """How much of the picture is not background."""
-    return (draw(scene, Random(1)) != 255).any(-1).sum()
+    picture = draw(replace(scene, background="white"), Random(1))
+    return (picture != 255).any(-1).sum()
 
 
 def test_size_fill_and_count_show():
@@ -182,7 +190,7 @@ def test_the_same_meaning_is_in_the_same_split_and_draws_the_same_picture():
     scenes = [s for wanted in SPLITS for s in some(wanted, 100) if s.relation]
     for scene in scenes:
         other = replace(scene, things=scene.things[::-1], relation=turned[scene.relation])
-        assert split(other) == split(scene)
+        assert split(other) == split(scene) == split(replace(scene, background="grey"))
         assert (draw(other, Random(3)) == draw(scene, Random(3))).all()
 
 
