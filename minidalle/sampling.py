@@ -111,14 +111,16 @@ def choose(logits: Tensor, u: Tensor, temperature: float = 1.0, top_k: int | Non
     """
     if temperature == 0:
         return logits.argmax(-1)
-    p, code = (logits.double() / temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
-    if top_k is not None:
-        p[:, top_k:] = 0
-    if top_p is not None:  # a code stays if those before it do not reach p yet
-        p[p.cumsum(-1) - p >= top_p * p.sum(-1, keepdim=True)] = 0
+    p = (logits.double() / temperature).softmax(-1)
+    if top_k is not None or top_p is not None:
+        ranked, code = p.sort(dim=-1, descending=True, stable=True)
+        if top_k is not None:
+            ranked[:, top_k:] = 0
+        if top_p is not None:  # a code stays if those before it do not reach p yet
+            ranked[ranked.cumsum(-1) - ranked >= top_p * ranked.sum(-1, keepdim=True)] = 0
+        p = torch.zeros_like(p).scatter(-1, code, ranked)
     cdf = p.cumsum(-1)
-    place = (cdf <= u[:, None] * cdf[:, -1:]).sum(-1, keepdim=True)
-    return code.gather(-1, place)[:, 0]
+    return (cdf <= u[:, None] * cdf[:, -1:]).sum(-1)
 
 
 def uniforms(seed: int, first: int, count: int, n: int) -> Tensor:
