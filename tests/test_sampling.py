@@ -113,7 +113,7 @@ def test_guidance_matters_after_the_first_code_and_leaves_its_inputs_alone(model
     given = codes.clone()
     # The first row of the grid is kept, so every difference lies after the first code.
     plain = complete(model, text, codes, (1, 0))
-    guided = complete(model, text, codes, (1, 0), guidance=4.0, unsaid=unsaid)
+    guided = complete(model, text, codes, (1, 0), guidance=40.0, unsaid=unsaid)
     changed = (plain != guided).any(0)
     assert changed[4:].any() and changed[-4:].any()
     assert text.equal(said) and unsaid.equal(UNSAID) and codes.equal(given)
