@@ -351,7 +351,7 @@ def _any_scene(rng: Random, most: int) -> Scene:
     return Scene(tuple(things), rng.choice(list(RELATIONS)), background)
 
 
-def _any_thing(rng: Random, background: str) -> Thing:
+def _any_thing(rng: Random, background: str | None) -> Thing:
     size = "small" if rng.random() < 0.3 else "large"
     if rng.random() < 0.4:
         return Thing(rng.choice(list(OBJECTS)), size=size)
@@ -391,7 +391,7 @@ def _changed(scene: Scene, rng: Random) -> Scene:
     return replace(scene, things=tuple(things))
 
 
-def _nearby(thing: Thing, rng: Random, background: str, alone: bool) -> Thing:
+def _nearby(thing: Thing, rng: Random, background: str | None, alone: bool) -> Thing:
     other = _any_thing(rng, background)
     fields = ["name", "name", "size"] + ["count"] * alone
     if thing.name in SHAPES and other.name in SHAPES:
