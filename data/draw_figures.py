@@ -18,7 +18,7 @@ CAPTIONS = (
     "four green stars on a yellow background",
     "a small red heart to the left of a striped yellow triangle",
     "a small penguin to the left of a watermelon",
-    "a small owl above a pumpkin on a blue background",
+    "a small snail above a burger on a blue background",
     "a small orange star below a small brown square",  # no orange star, nor
     "a small snail to the right of a whale",  # these two together, was ever seen
     "a drawing of a strawberry",
