@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
 
     bench = verbs.add_parser("bench", help="measure speed, beside what the machine could do")
     bench.set_defaults(run=commands.bench)
-    bench.add_argument("path", choices=("train", "sample"), help="what is to be timed")
+    bench.add_argument("path", choices=("sample", "train", "attention", "bpe", "scenes"), help="what is to be timed")
     bench.add_argument("--preset", help="the transformer of this preset, not the one for CPUs")
     bench.add_argument("--depth", type=at_least_one, metavar="N", help="but only so many layers")
     bench.add_argument("--batch", type=at_least_one, default=8, metavar="B", help="images at a time (8)")

@@ -358,7 +358,7 @@ def plan(args) -> None:
 
 
 def bench(args) -> None:
-    """Time training or sampling, and say how far that is from what the machine could do."""
+    """Time one part, beside what the machine could do or what a peer does."""
     set_threads(args.threads)
     from minidalle import bench as clock
     from minidalle.training import Alone
@@ -366,7 +366,8 @@ def bench(args) -> None:
     config = find_preset(args.preset).dalle if args.preset else clock.MIDDLE
     config = replace(config, depth=args.depth or config.depth)
     how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
-    rows = clock.BENCHES[args.path](config, args.batch, args.repeat, Alone(find_device(args.device), **how))
+    asked = clock.Setting(config, args.batch, args.repeat, Alone(find_device(args.device), **how))
+    rows = clock.BENCHES[args.path](asked)
     rows = [row.figures() for row in rows]
     if not args.json:
         print(f"{today()}, {machine()}, {args.device}\n\n{clock.table(rows)}\n")
