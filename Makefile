@@ -60,7 +60,7 @@ lab: $(VENV)/.lab
 # Minutes of training on two CPU cores, 20 in all with what lies between them. CLIP and the
 # transformer both need only the dVAE: they learn side by side, on a core each.
 DVAE_MINUTES = 3.5
-MINUTES = 15
+MINUTES = 14
 SCRATCH = --preset tiny --data scenes --out runs/scratch --overwrite
 
 from-scratch: $(VENV)/.core
