@@ -9,6 +9,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check
 ALONE := $(shell sed -n '/^peers-alone/,/^]/s/.*"\(.*==.*\)".*/\1/p' pyproject.toml)
+TIMED := $(shell sed -n '/^peers-timed/,/^]/s/.*"\(.*==.*\)".*/\1/p' pyproject.toml)
 TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
 # A caption is any text: it reaches the command through the environment, and neither make nor
@@ -16,7 +17,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw test lab from-scratch clean
+.PHONY: help draw test lab from-scratch bench-peers performance clean
 .NOTPARALLEL:
 
 help:
@@ -26,6 +27,7 @@ help:
 	@echo 'make lab            open the notebooks in JupyterLab'
 	@echo 'make test           run every test and every notebook'
 	@echo 'make from-scratch   train all four models again, then measure them'
+	@echo 'make performance    time everything beside its peers, and write the README's table'
 	@echo 'make clean          remove .venv and caches; runs/ stays'
 	@echo
 	@echo 'The first run installs $(TORCH) and the other packages of pyproject.toml into $(VENV).'
@@ -73,6 +75,15 @@ from-scratch: $(VENV)/.core
 	wait $$clip || { tail -n 1 runs/scratch/clip.log >&2; exit 1; }; exit $$dalle
 	$(BIN)/minidalle evaluate --weights runs/scratch --split unseen
 
+# The peers of `minidalle bench --peer`. LlamaGen is in no registry; this is the state that was timed.
+LLAMAGEN = https://github.com/FoundationVision/LlamaGen
+STATE = ce98ec41803a74a90ce68c40ababa9eaeffeb4ec
+
+bench-peers: $(VENV)/.peers
+
+performance: $(VENV)/.peers
+	$(BIN)/minidalle bench all --peer --into README.md
+
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
@@ -105,6 +116,14 @@ $(VENV)/.test: $(VENV)/.core
 	@echo 'minidalle: installing what the tests need into $(VENV), about 60 MB.'
 	@$(PIP) -q -e '.[test,peers,shards]'
 	@$(PIP) -q --no-deps $(ALONE)
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.test
+	@echo 'minidalle: installing what is timed beside our code into $(VENV), about 10 MB.'
+	@$(PIP) -q --no-deps $(TIMED)
+	@rm -rf $(VENV)/peers && git clone -q --no-checkout --depth 1 --filter=blob:none --sparse $(LLAMAGEN) $(VENV)/peers/LlamaGen
+	@cd $(VENV)/peers/LlamaGen && git sparse-checkout set autoregressive/models utils && \
+	  git fetch -q --depth 1 --filter=blob:none origin $(STATE) && git checkout -q $(STATE)
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.core

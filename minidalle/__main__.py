@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from minidalle import commands
-from minidalle.commands import CLIP_WORDS, MODELS
+from minidalle.commands import BENCHES, CLIP_WORDS, MODELS
 
 
 # ---- what may be typed ------------------------------------------------------------------
@@ -97,11 +97,13 @@ def parser() -> argparse.ArgumentParser:
 
     bench = verbs.add_parser("bench", help="measure speed, beside what the machine could do")
     bench.set_defaults(run=commands.bench)
-    bench.add_argument("path", choices=("sample", "train", "attention", "bpe", "scenes"), help="what is to be timed")
+    bench.add_argument("path", choices=(*BENCHES, "all"), help="what is to be timed")
     bench.add_argument("--preset", help="the transformer of this preset, not the one for CPUs")
     bench.add_argument("--depth", type=at_least_one, metavar="N", help="but only so many layers")
-    bench.add_argument("--batch", type=at_least_one, default=8, metavar="B", help="images at a time (8)")
+    bench.add_argument("--batch", type=at_least_one, metavar="B", help="images at a time (sample: 1, 8, 32; others 8 or 1)")
     bench.add_argument("--repeat", type=at_least_one, default=5, metavar="N", help="times (5)")
+    bench.add_argument("--peer", action="store_true", help="beside the peers that `make bench-peers` installs")
+    bench.add_argument("--into", type=Path, metavar="FILE", help="put the table between the marks of this text, too")
     bench.add_argument("--json", action="store_true", help="one line of JSON, not a table")
 
     evaluate = verbs.add_parser("evaluate", help="measure the models")

@@ -5,17 +5,20 @@ same threads, just before what it is compared with: a product of two square matr
 arithmetic, a copy for the memory. Only FLOPs that the model needs count (`plan.forward_flops`),
 whatever was computed besides. Random tokens and weights are as fast as learned ones.
 
-A peer is what one would otherwise take. The two take turns, so that a slow minute of the machine
-hits both, and what counts is the ratio.
+A peer is what one would otherwise take (peers.py). The two take turns, so that a slow minute of
+the machine hits both, and what counts is the ratio.
 """
 
+import resource
 import statistics
+import sys
 import sysconfig
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -23,22 +26,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minidalle.bpe import BPE, WORD, train_by_recounting
-from minidalle.config import DALLEConfig, TrainConfig
+from minidalle import peers, pipeline
+from minidalle.bpe import BPE, train_by_recounting
+from minidalle.clip import CLIP, CLIP_MEAN, CLIP_STD
+from minidalle.config import OPENAI_CLIP, PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.datasets import Scenes, draw_batch
+from minidalle.dvae import DVAE, map_pixels
 from minidalle.factored import factored
 from minidalle.masks import mask_of
 from minidalle.plan import forward_flops
-from minidalle.sampling import sample
+from minidalle.sampling import for_few_rows, sample
 from minidalle.training import Alone, Job, State, take_step
 from minidalle.transformer import DALLE
-from minidalle.weights import DATA
+from minidalle.weights import DATA, Pretrained
 
 # The size at which CPUs are compared: 64 text and 256 image tokens.
 MIDDLE = DALLEConfig(vocab=1024, text_len=64, codebook=1024, grid=16, width=256, depth=6, heads=8, kernel=5)
+BATCHES = (1, 8, 32)  # candidates that are drawn together
+CANDIDATES, KEPT = 512, 32
 LETTERS, MERGES = 5_000_000, 16_384  # of the text that a vocabulary is learned from, and what is learned
 SCENES = 4000  # captions to cut, pictures to paint
 STREAMS = ((64, 32), (32, 8))  # text tokens, and side of the grid: middle and tiny
+DVAE_SIZE, CLIP_SIZE = PRESETS["paper"].dvae, OPENAI_CLIP["ViT-B/32"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,10 @@ class Setting:
     """What a benchmark is asked for; each takes what concerns it."""
 
     config: DALLEConfig
-    batch: int = 8
+    batch: int | None = None  # if it is not to be the benchmark's own
     repeat: int = 5
     team: Alone = field(default_factory=Alone)
+    peer: bool = False  # beside those that `make bench-peers` installs
 
 
 @dataclass(frozen=True)
@@ -70,13 +80,18 @@ class Row:
                 "limit": self.limit, "share": share, "why": self.why}
 
 
-def beside(what: str, unit: str, many: float, ours: Callable, theirs: dict[str, Callable], repeat: int,
-           device: torch.device = torch.device("cpu")) -> list[Row]:
-    """One row for each peer: `many` units in each call of `ours` and of theirs, which take turns."""
+Works = dict[str, Callable[[], object]]
+
+
+def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[], object], theirs: Works,
+           *limits: tuple[float, str]) -> list[Row]:
+    """A row for each limit and one for each peer: `many` units in a call of `ours` and of theirs,
+    which take turns, after once that does not count."""
     works = {"ours": ours, **theirs}
-    turns = [{name: once(work, device) for name, work in works.items()} for _ in range(repeat + 1)][1:]
-    rates = {name: [many / turn[name] for turn in turns] for name in works}
-    return [Row(what, unit, rates["ours"], statistics.median(rates[name]), name) for name in theirs]
+    turns = [{name: once(work, asked.team.device) for name, work in works.items()} for _ in range(asked.repeat + 1)]
+    rates = {name: [many / turn[name] for turn in turns[1:]] for name in works}
+    others = [(statistics.median(rates[name]), name) for name in theirs]
+    return [Row(what, unit, rates["ours"], *other) for other in [*limits, *others] or [()]]
 
 
 def once(work: Callable[[], object], device: torch.device) -> float:
@@ -88,113 +103,244 @@ def once(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - begin
 
 
-def seconds(work: Callable[[], object], repeat: int, device: torch.device) -> list[float]:
-    """How long `work` takes, each of `repeat` times, after once that does not count."""
-    return [once(work, device) for _ in range(repeat + 1)][1:]
+def usual(work: Callable[[], object], device: torch.device) -> float:
+    """How long `work` usually takes, in seconds: the median of ten times."""
+    return statistics.median([once(work, device) for _ in range(11)][1:])
 
 
 def matmul_limit(device: torch.device, dtype: torch.dtype) -> float:
     """FLOP/s of a product of two large square matrices of random numbers."""
     n = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in "ab")
-    return 2 * n**3 / statistics.median(seconds(lambda: a @ b, 10, device))
+    return 2 * n**3 / usual(lambda: a @ b, device)
 
 
 def copy_limit(device: torch.device) -> float:
     """Bytes/s that can be read, from a copy (which reads and writes)."""
     source = torch.zeros(2**28 if device.type == "cuda" else 2**24, device=device)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / statistics.median(seconds(lambda: target.copy_(source), 10, device))
+    return 2 * source.nbytes / usual(lambda: target.copy_(source), device)
+
+
+# ---- the transformer --------------------------------------------------------------------
 
 
 def tokens(config: DALLEConfig, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Random text (B, T) and codes (B, N)."""
-    return (torch.randint(config.vocab, (batch, config.text_len), device=device),
+    return (torch.randint(1, config.vocab, (batch, config.text_len), device=device),
             torch.randint(config.codebook, (batch, config.image_len), device=device))
 
 
 def bench_train(asked: Setting) -> list[Row]:
     """Steps of training: the batch's codes are given; forward, backward, optimiser, average."""
-    config, batch, team = asked.config, asked.batch, asked.team
+    config, batch, team = asked.config, asked.batch or 8, asked.team
     how = TrainConfig(steps=10**6, batch=batch, lr=1e-4)
     job = Job("dalle", DALLE(config), lambda step, part: tuple(t[part] for t in given),
               lambda model, batch, t, step, gather: model(*batch))
-    given, state = tokens(config, batch, team.device), State(job, how, team)
-    limit = matmul_limit(team.device, torch.bfloat16 if team.bf16 else torch.float32)
-    spent = seconds(lambda: take_step(job, how, state), asked.repeat, team.device)
-    most = limit / (3 * forward_flops(config))
-    return [Row(f"training, batch {batch}", "images/s", [batch / s for s in spent], most,
-                f"{limit / 1e9:,.0f} GFLOP/s of a matrix product, {3 * forward_flops(config) / 1e9:,.1f} GFLOP an image")]
+    given, state, theirs = tokens(config, batch, team.device), State(job, how, team), {}
+    if asked.peer:
+        for sparse, kinds in ((False, "all dense"), (True, "rows and columns")):
+            model = peers.dalle_pytorch(config, sparse=sparse).to(team.device)
+            theirs[f"DALLE-pytorch, {kinds}"] = partial(step_of, model, torch.optim.Adam(model.parameters()), given)
+    arithmetic = matmul_limit(team.device, torch.bfloat16 if team.bf16 else torch.float32)
+    flops = 3 * forward_flops(config)
+    limit = arithmetic / flops, f"{arithmetic / 1e9:,.0f} GFLOP/s of a matrix product, {flops / 1e9:,.1f} GFLOP an image"
+    return beside(asked, f"training, batch {batch}", "images/s", batch, lambda: take_step(job, how, state), theirs, limit)
+
+
+def step_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer, given: tuple[Tensor, Tensor]) -> None:
+    """One of DALLE-pytorch's steps of training."""
+    optimizer.zero_grad()
+    model(*given, return_loss=True).backward()
+    optimizer.step()
 
 
 @torch.no_grad()
 def bench_sample(asked: Setting) -> list[Row]:
-    """Drawing a batch of candidates of one caption."""
-    config, batch, team = asked.config, asked.batch, asked.team
+    """Drawing some candidates of one caption, code by code."""
+    config, team, rows = asked.config, asked.team, []
     dtype = torch.bfloat16 if team.bf16 else torch.float32
+    model = random_model(config, team.device, dtype)
+    P = sum(p.numel() for name, p in model.named_parameters() if "blocks" in name or "image_head" in name)
+    text = tokens(config, 1, team.device)[0]
+    for batch in [asked.batch] if asked.batch else BATCHES:
+        theirs: Works = {}
+        if asked.peer:
+            patched, llamagen = peers.dalle_pytorch(config, patched=True), peers.llamagen(config)
+            theirs["LlamaGen"] = partial(llamagen, batch)
+            theirs["DALLE-pytorch, its cache patched"] = partial(draw_all, patched, text, batch)
+        theirs["the same products in a bare loop"] = partial(bare_loop, model, batch)
+        arithmetic, memory = matmul_limit(team.device, dtype), copy_limit(team.device)
+        limit = min((arithmetic / (2 * P), f"2 · {P / 1e6:,.1f} M FLOP a code at {arithmetic / 1e9:,.0f} GFLOP/s"),
+                    (batch * memory / (P * dtype.itemsize),
+                     f"{P * dtype.itemsize / 1e6:,.1f} MB of weights a code at {memory / 1e9:,.1f} GB/s"))
+        limit = limit[0] / config.image_len, limit[1]
+        new = beside(asked, f"sampling, batch {batch}", "images/s", batch, partial(sample, model, text, batch), theirs, limit)
+        if asked.peer and batch == 8:  # it takes minutes: once is enough
+            slow = batch / once(partial(draw_all, peers.dalle_pytorch(config), text, batch), team.device)
+            new.append(replace(new[0], limit=slow, why="DALLE-pytorch, as shipped"))
+        rows += new
+    return rows
+
+
+def bare_loop(model: DALLE, batch: int) -> None:
+    """The blocks of drawing one after the other, on fixed keys: nothing is kept, looked up or chosen."""
+    c, x = model.config, model.places()[0].expand(batch, 1, -1)
+    keys = x.new_zeros(batch, c.heads, c.text_len + c.grid, c.width // c.heads)
+    with for_few_rows(model):
+        for _ in range(c.image_len):
+            for block in model.blocks:
+                q, _, _ = block.split_heads(x)
+                block.finish(x, F.scaled_dot_product_attention(q, keys, keys))
+            model.image_head(model.norm(x))
+
+
+def random_model(config: DALLEConfig, device: torch.device, dtype: torch.dtype) -> DALLE:
+    """A transformer of random numbers, made where it is used: at full size that is quicker."""
     with torch.device("meta"):
         model = DALLE(config).to(dtype)
-    model.to_empty(device=team.device)
-    with team.device:
+    model.to_empty(device=device)
+    with device:
         model.make_masks()
     for parameter in model.parameters():
-        parameter.normal_(std=config.width**-0.5)
-    P = sum(p.numel() for name, p in model.named_parameters() if "blocks" in name or "image_head" in name)
-    arithmetic, memory = matmul_limit(team.device, dtype), copy_limit(team.device)
-    by_matmul, by_memory = arithmetic / (2 * P), batch * memory / (P * dtype.itemsize)
-    text = tokens(config, 1, team.device)[0]
-    spent = seconds(lambda: sample(model, text, batch), asked.repeat, team.device)
-    limit = min(by_matmul, by_memory)
-    why = (f"2 · {P / 1e6:,.1f} M FLOP a token at {arithmetic / 1e9:,.0f} GFLOP/s" if limit == by_matmul
-           else f"{P * dtype.itemsize / 1e6:,.1f} MB of weights a step at {memory / 1e9:,.1f} GB/s")
-    return [Row(f"sampling, batch {batch}", "tokens/s", [batch * config.image_len / s for s in spent], limit, why)]
+        torch.nn.init.normal_(parameter, std=config.width**-0.5)
+    return model
+
+
+def draw_all(model: torch.nn.Module, text: Tensor, batch: int, **how):
+    """DALLE-pytorch's pictures of one caption (1, T)."""
+    return model.generate_images(text.repeat(batch, 1), use_cache=True, **how)
+
+
+def bench_candidates(asked: Setting) -> list[Row]:
+    """Many candidates of one caption, of which CLIP keeps some; each in a process of its own, whose
+    memory is watched."""
+    works, spent = {"ours": draw_and_keep}, {}
+    if asked.peer:
+        works["DALLE-pytorch, its cache patched, and its CLIP"] = draw_and_keep_theirs
+    for name, work in works.items():
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            spent[name] = pool.submit(work, asked.config, CANDIDATES, KEPT, torch.get_num_threads()).result()
+    what, (mine, grown) = f"{CANDIDATES} candidates, {KEPT} kept", spent.pop("ours")
+    rows = [Row(what, "images/s", [CANDIDATES / mine] * 2, CANDIDATES / took, name) for name, (took, _) in spent.items()]
+    rows = rows or [Row(what, "images/s", [CANDIDATES / mine] * 2)]
+    return rows + [Row(f"{what}: memory above the weights", "GB", [grown / 1e9] * 2, 1.5, "what it may take at most")]
+
+
+def draw_and_keep(config: DALLEConfig, candidates: int, kept: int, threads: int) -> tuple[float, int]:
+    """Seconds and bytes that our pipeline takes for it."""
+    torch.set_num_threads(threads)
+    bpe, dvae, clip = BPE.load(DATA / "tiny" / "bpe.json"), *judges(config)
+    models = Pretrained(bpe, DVAE(dvae), DALLE(replace(config, vocab=bpe.vocab)), CLIP(clip))
+    return watched(lambda: pipeline.draw(models, "a red star", candidates, kept, temperature=1, guidance=1))
+
+
+@torch.no_grad()
+def draw_and_keep_theirs(config: DALLEConfig, candidates: int, kept: int, threads: int) -> tuple[float, int]:
+    """The same of DALLE-pytorch, all candidates at once, as it does."""
+    torch.set_num_threads(threads)
+    model, clip = peers.dalle_pytorch(config, patched=True), peers.dalle_pytorch_clip(judges(config)[1])
+    text = tokens(config, 1, torch.device("cpu"))[0]
+    return watched(lambda: draw_all(model, text, candidates, clip=clip)[1].topk(kept))
+
+
+def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
+    """A dVAE and a CLIP that fit to a transformer."""
+    dvae = replace(PRESETS["small"].dvae, image_size=4 * config.grid, codebook=config.codebook)
+    clip = replace(PRESETS["small"].clip, image_size=4 * config.grid, patch=config.grid // 2, vocab=config.vocab + 1 + config.text_len,
+                   text_len=config.text_len, end=config.vocab + 1)
+    return dvae, clip
+
+
+def watched(work: Callable[[], object]) -> tuple[float, int]:
+    """Seconds that `work` takes, and by how many bytes this process's peak grows."""
+    def peak() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    before = peak()
+    return once(work, torch.device("cpu")), peak() - before
 
 
 def bench_attention(asked: Setting) -> list[Row]:
     """Forward and backward of attention alone: each kind of layer, beside a dense causal one."""
-    c, rows = asked.config, []
+    c, device, rows = asked.config, asked.team.device, []
     for T, side in STREAMS:
-        shape = asked.batch, c.heads, T + side**2, c.width // c.heads
-        qkv = [torch.randn(shape, device=asked.team.device, requires_grad=True) for _ in "qkv"]
+        shape = asked.batch or 8, c.heads, T + side**2, c.width // c.heads
+        qkv = [torch.randn(shape, device=device, requires_grad=True) for _ in "qkv"]
 
         def passes(attend, **how):
             return lambda: torch.autograd.grad(attend(*qkv, **how).sum(), qkv)
 
         for kind in ("row", "column", "convolutional"):
-            mask = mask_of(kind, T, side, side, c.kernel).to(asked.team.device)
-            peers = {
+            mask = mask_of(kind, T, side, side, c.kernel).to(device)
+            theirs = {
                 "dense causal": passes(F.scaled_dot_product_attention, is_causal=True),
                 "the same mask, whole": passes(F.scaled_dot_product_attention, attn_mask=mask),
             }
             ours = passes(factored, kind=kind, text_len=T, width=side, kernel=c.kernel)
-            rows += beside(f"{kind} attention, {T} + {side**2} tokens", "passes/s", 1, ours, peers, asked.repeat,
-                           asked.team.device)
+            rows += beside(asked, f"{kind} attention, {T} + {side**2} tokens", "passes/s", 1, ours, theirs)
     return rows
+
+
+# ---- the dVAE and CLIP ------------------------------------------------------------------
+
+
+@torch.no_grad()
+def bench_dvae(asked: Setting) -> list[Row]:
+    """The paper's dVAE: pictures to codes, and codes to pictures."""
+    c, batch, device = DVAE_SIZE, asked.batch or 1, asked.team.device
+    ours = DVAE(c).to(device).eval()
+    pictures = torch.rand(batch, 3, c.image_size, c.image_size, device=device)
+    codes, encodes, paints = ours.encode(pictures), {}, {}
+    if asked.peer:
+        encoder, decoder = (part.to(device) for part in peers.dall_e(c))
+        encodes["dall_e"] = lambda: encoder(map_pixels(pictures)).argmax(1)
+        paints["dall_e"] = lambda: decoder(F.one_hot(codes, c.codebook).permute(0, 3, 1, 2).float())
+    size = f"{c.image_size}×{c.image_size}, batch {batch}"
+    return (beside(asked, f"dVAE, encoding {size}", "images/s", batch, lambda: ours.encode(pictures), encodes)
+            + beside(asked, f"dVAE, decoding {size}", "images/s", batch, lambda: ours.decode(codes), paints))
+
+
+@torch.no_grad()
+def bench_clip(asked: Setting) -> list[Row]:
+    """CLIP's features of pictures and of captions."""
+    c, batch, device = CLIP_SIZE, asked.batch or 8, asked.team.device
+    ours = CLIP(c).to(device).eval()
+    pictures = torch.rand(batch, 3, c.image_size, c.image_size, device=device)
+    text = torch.randint(1, c.end, (batch, c.text_len), device=device)
+    text[:, -1] = c.end
+    mean, std = (torch.tensor(numbers, device=device).view(3, 1, 1) for numbers in (CLIP_MEAN, CLIP_STD))
+    see, read = {}, {}
+    for name, make in {"clip-anytorch": peers.clip_anytorch, "open_clip": peers.open_clip}.items() if asked.peer else ():
+        model = make(c).to(device)
+        see[name] = lambda model=model: model.encode_image((pictures - mean) / std)
+        read[name] = lambda model=model: model.encode_text(text)
+    return (beside(asked, f"CLIP, pictures, batch {batch}", "images/s", batch, lambda: ours.encode_image(pictures), see)
+            + beside(asked, f"CLIP, captions, batch {batch}", "captions/s", batch, lambda: ours.encode_text(text), read))
+
+
+# ---- words and scenes -------------------------------------------------------------------
 
 
 def bench_bpe(asked: Setting) -> list[Row]:
     """Learning merges from five megabytes, and cutting captions, one by one."""
-    if find_spec("tokenizers") is None:
-        raise ValueError("tokenizers, the peer, is not installed: run `pip install -e '.[peers]'`")
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
-
     texts = corpus(LETTERS).splitlines(keepends=True)
-
-    def theirs():
-        rust, level = Tokenizer(models.BPE()), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        rust.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(WORD.pattern), "isolated"), level])
-        how = dict(vocab_size=256 + MERGES, min_frequency=2, initial_alphabet=level.alphabet(), show_progress=False)
-        rust.train_from_iterator([text.lower() for text in texts], trainers.BpeTrainer(**how))
-
-    rows = beside("BPE, learning", "merges/s", MERGES, lambda: BPE.train(texts, 256 + MERGES),
-                  {"tokenizers (Rust)": theirs}, asked.repeat)
+    rows = beside(asked, "BPE, learning", "merges/s", MERGES, lambda: BPE.train(texts, 256 + MERGES),
+                  {"tokenizers (Rust)": lambda: peers.train_tokenizers(texts, 256 + MERGES)})
     few = 4
-    slow = few / once(lambda: train_by_recounting(texts, 256 + few), torch.device("cpu"))
-    rows.append(Row("BPE, learning", "merges/s", rows[0].rates, slow, f"recounting, its first {few} merges"))
+    slow = few / once(lambda: train_by_recounting(texts, 256 + few), asked.team.device)
+    rows.append(replace(rows[0], limit=slow, why=f"recounting, its first {few} merges"))
     captions, path = draw_batch(Scenes(), Random(0), SCENES)[0], DATA / "tiny" / "bpe.json"
-    bpe, rust = BPE.load(path), Tokenizer.from_file(str(path))
-    return rows + beside("BPE, cutting captions", "captions/s", len(captions), lambda: [bpe.encode(c) for c in captions],
-                         {"tokenizers (Rust)": lambda: [rust.encode(c).ids for c in captions]}, asked.repeat)
+    bpe, rust = BPE.load(path), peers.load_tokenizers(path)
+    rows += beside(asked, "BPE, cutting captions", "captions/s", len(captions), lambda: [bpe.encode(c) for c in captions],
+                   {"tokenizers (Rust)": lambda: [rust.encode(c).ids for c in captions]})
+    if asked.peer:
+        simple, words = peers.simple_tokenizer()
+        official = BPE.from_clip(words)
+        rows += beside(asked, "BPE, cutting captions with CLIP's words", "captions/s", len(captions),
+                       lambda: [official.encode(c) for c in captions],
+                       {"clip-anytorch, SimpleTokenizer": lambda: [simple.encode(c) for c in captions]})
+    return rows
 
 
 def corpus(size: int) -> str:
@@ -212,9 +358,8 @@ def bench_scenes(asked: Setting) -> list[Row]:
     rows = []
     for processes in (1, 2):
         with ProcessPoolExecutor(processes) as pool:
-            spent = seconds(lambda: list(pool.map(paint_some, [SCENES // processes] * processes)), asked.repeat,
-                            torch.device("cpu"))
-        rows.append(Row(f"scenes, {processes} process{'es' * (processes > 1)}", "pictures/s", [SCENES / s for s in spent]))
+            rows += beside(asked, f"scenes, {processes} process{'es' * (processes > 1)}", "pictures/s", SCENES,
+                           lambda: list(pool.map(paint_some, [SCENES // processes] * processes)), {})
     return rows
 
 
@@ -224,8 +369,8 @@ def paint_some(count: int) -> None:
         draw_batch(Scenes(), Random(count), 100)
 
 
-BENCHES = {"sample": bench_sample, "train": bench_train, "attention": bench_attention, "bpe": bench_bpe,
-           "scenes": bench_scenes}
+BENCHES = {"sample": bench_sample, "candidates": bench_candidates, "train": bench_train, "attention": bench_attention,
+           "bpe": bench_bpe, "dvae": bench_dvae, "clip": bench_clip, "scenes": bench_scenes}
 
 
 def table(rows: list[dict]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from minidalle.config import PRESETS, Preset, TrainConfig
 
+BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
 MODELS = ("bpe", "dvae", "clip", "dalle")  # in the order in which they are trained
 CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # the name OpenAI gave to it
 
@@ -360,15 +361,32 @@ def plan(args) -> None:
 def bench(args) -> None:
     """Time one part, beside what the machine could do or what a peer does."""
     set_threads(args.threads)
+    import torch
+
     from minidalle import bench as clock
     from minidalle.training import Alone
 
     config = find_preset(args.preset).dalle if args.preset else clock.MIDDLE
     config = replace(config, depth=args.depth or config.depth)
     how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
-    asked = clock.Setting(config, args.batch, args.repeat, Alone(find_device(args.device), **how))
-    rows = clock.BENCHES[args.path](asked)
-    rows = [row.figures() for row in rows]
+    asked = clock.Setting(config, args.batch, args.repeat, Alone(find_device(args.device), **how), args.peer)
+    text = around_marks(args.into) if args.into else None  # not after half an hour
+    paths = BENCHES if args.path == "all" else [args.path]
+    rows = [row.figures() for path in paths for row in clock.BENCHES[path](asked)]
+    printed = f"{today()}, {machine()}, {args.device}, {torch.get_num_threads()} threads\n\n{clock.table(rows)}\n"
+    if text:
+        part = args.into.with_name(args.into.name + ".part")
+        part.write_text(printed.join(text), encoding="utf-8")
+        os.replace(part, args.into)
     if not args.json:
-        print(f"{today()}, {machine()}, {args.device}\n\n{clock.table(rows)}\n")
-    print(json.dumps({"date": today(), "machine": machine(), "device": args.device, "rows": rows}))
+        print(printed)
+    print(json.dumps({"date": today(), "machine": machine(), "device": args.device, "threads": torch.get_num_threads(), "rows": rows}))
+
+
+def around_marks(path: Path) -> tuple[str, str]:
+    """What stands in a text before and after the place for figures, marks included."""
+    begin, end = "<!-- minidalle bench -->\n", "<!-- end of minidalle bench -->"
+    text = path.read_text("utf-8")
+    if not 0 <= text.find(begin) < text.find(end):
+        raise ValueError(f"{path} has no place for the figures: a line {begin.strip()} and one {end}")
+    return text[: text.find(begin) + len(begin)], text[text.find(end) :]

@@ -3,18 +3,19 @@
 B batch, H heads, T text tokens, N = h·w image tokens, S = T + N, d width of a head.
 
 A masked score costs as much as any other: at the paper's size a row layer computes 1 280 scores
-for each position and uses about 290. The masks are regular, so the image can be cut into groups
-whose positions all look at the same few keys:
+for each position and uses about 290. The masks are regular, so the picture can be cut into lines
+that look at nothing but the text, themselves, and a few lines before:
 
-    row             each row of the grid looks at itself and the row above
-    column          each column looks at itself
-    convolutional   each row looks at itself and the few rows that the kernel reaches
+    row             lines are the rows of the grid; each needs the one above
+    column          lines are the columns; each needs itself only
+    convolutional   lines are rows; each needs as many above as the kernel reaches
 
-All of them look at the text as well, which is one matrix product, and one softmax joins the two.
-`transformer.attention` with `masks.layer_masks` says what the result has to be.
+A few lines together are then a small attention of their own, whose keys are those of the text, of
+the lines before, and their own. More lines together means fewer copies of keys, and more scores
+that are computed for nothing. `transformer.attention` with `masks.layer_masks` says what the
+result has to be.
 """
 
-import math
 from functools import lru_cache
 
 import torch
@@ -23,51 +24,51 @@ from torch import Tensor
 
 from minidalle.masks import mask_of
 
+TOGETHER = 128  # positions of a group, at least
+
 
 def factored(q: Tensor, k: Tensor, v: Tensor, kind: str, text_len: int, width: int, kernel: int) -> Tensor:
     """What `attention` gives for the mask of this kind: q, k, v (B, H, T + N, d) → (B, H, T + N, d).
 
     The image has to be whole: N = h · width.
     """
-    T, N = text_len, q.shape[2] - text_len
+    T, height = text_len, (q.shape[2] - text_len) // width
+    mask, before = group_mask(kind, T, height, width, kernel)
+    G, Q, _ = mask.shape  # groups, positions in each
+
+    def groups(x: Tensor) -> Tensor:
+        x = x[:, :, T:].unflatten(2, (height, width))
+        return (x.transpose(2, 3) if kind == "column" else x).flatten(2, 3).unflatten(2, (G, Q))  # (B, H, G, Q, d)
+
+    def behind(x: Tensor) -> Tensor:
+        text, lines = x[:, :, None, :T].expand(-1, -1, G, -1, -1), groups(x)
+        earlier = F.pad(lines[:, :, :-1, Q - before :], (0, 0, 0, 0, 1, 0))  # none before the first: the mask hides them
+        return torch.cat([text, earlier, lines], 3)  # (B, H, G, T + before + Q, d)
+
     text = F.scaled_dot_product_attention(q[:, :, :T], k[:, :, :T], v[:, :, :T], is_causal=True)
-    seen = local_mask(kind, N // width, width, kernel).to(q.device)  # (G, Q, M)
-    queries, keys, values = (x[:, :, T:].unflatten(2, (-1, width)) for x in (q / math.sqrt(q.shape[-1]), k, v))
+    image = [x.flatten(0, 1) for x in (groups(q), behind(k), behind(v))]
+    found = F.scaled_dot_product_attention(*image, attn_mask=mask.to(q.device)).view(*q.shape[:2], -1, q.shape[3])
     if kind == "column":
-        queries, keys, values = (x.transpose(2, 3) for x in (queries, keys, values))
-    else:
-        above = seen.shape[2] // width - 1
-        keys, values = (with_rows_above(x, above) for x in (keys, values))
-    to_text = queries.flatten(2, 3) @ k[:, :, :T].transpose(-1, -2)  # (B, H, N, T)
-    to_image = (queries @ keys.transpose(-1, -2)).masked_fill(~seen, -math.inf)  # (B, H, G, Q, M)
-    weights = torch.cat([to_text.view(*to_image.shape[:-1], T), to_image], -1).softmax(-1)
-    found = (weights[..., :T].flatten(2, 3) @ v[:, :, :T]).view_as(queries) + weights[..., T:] @ values
-    if kind == "column":
-        found = found.transpose(2, 3)
-    return torch.cat([text, found.flatten(2, 3)], 2)
-
-
-def with_rows_above(x: Tensor, above: int) -> Tensor:
-    """Each row of a grid (B, H, h, w, d) behind the `above` rows before it: (B, H, h, (above + 1) · w, d).
-
-    Rows above the first one are zeros, and hidden by the mask.
-    """
-    x = F.pad(x, (0, 0, 0, 0, above, 0)).unfold(2, above + 1, 1)  # (B, H, h, w, d, above + 1)
-    return x.permute(0, 1, 2, 5, 3, 4).flatten(3, 4)
+        found = found.unflatten(2, (width, height)).transpose(2, 3).flatten(2, 3)
+    return torch.cat([text, found], 2)
 
 
 @lru_cache
-def local_mask(kind: str, height: int, width: int, kernel: int) -> Tensor:
-    """The part of the mask that each group needs, (G groups, Q queries, M keys), cut out of the whole.
+def group_mask(kind: str, text_len: int, height: int, width: int, kernel: int) -> tuple[Tensor, int]:
+    """What the positions of each group see of the text, of what is before them, and of themselves.
 
-    >>> local_mask("column", 3, 2, 3).int()[0].tolist()  # three rows, one below the other
-    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    Returns the mask (G groups, Q positions, T + before + Q keys) and how many positions before.
     """
     with torch.device("cpu"):
-        mask = mask_of(kind, 0, height, width, kernel).view(height, width, height, width)
-        if kind == "column":
-            return torch.stack([mask[:, c, :, c] for c in range(width)])
-        rows = mask.any(3).any(1).nonzero()  # which row looks at which
-        above = int((rows[:, 0] - rows[:, 1]).max())
-        padded = F.pad(mask.flatten(2), (above * width, 0))
-        return torch.stack([padded[r, :, r * width : (r + above + 1) * width] for r in range(height)])
+        lines, length = (width, height) if kind == "column" else (height, width)
+        order = torch.arange(height * width).view(height, width)
+        order = order.T.flatten() if kind == "column" else order.flatten()
+        seen = mask_of(kind, 0, height, width, kernel)[order][:, order]
+        pairs = seen.view(lines, length, lines, length).any(3).any(1).nonzero()  # which line looks at which
+        above = int((pairs[:, 0] - pairs[:, 1]).max())
+        fits = [n for n in range(1, lines + 1) if lines % n == 0 and n >= above and n * length >= TOGETHER]
+        Q = min(fits, default=lines) * length
+        before = above * length if Q < len(seen) else 0
+        seen = F.pad(seen, (before, 0))
+        cut = torch.stack([seen[first : first + Q, first : first + before + Q] for first in range(0, len(seen), Q)])
+        return F.pad(cut, (text_len, 0), value=True), before

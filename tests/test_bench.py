@@ -1,6 +1,8 @@
 """The benchmarks run, at a toy size, and their figures are what they say."""
 
 import json
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
@@ -14,7 +16,9 @@ TOY = DALLEConfig(vocab=10, text_len=4, codebook=8, grid=3, width=16, depth=2, h
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    sizes = {"MIDDLE": TOY, "LETTERS": 20_000, "MERGES": 50, "SCENES": 200, "STREAMS": ((4, 4),)}
+    sizes = {"MIDDLE": TOY, "LETTERS": 20_000, "MERGES": 50, "SCENES": 200, "STREAMS": ((4, 4),), "BATCHES": (1, 2),
+             "CANDIDATES": 3, "KEPT": 2, "DVAE_SIZE": replace(bench.DVAE_SIZE, image_size=16, width=8, codebook=16),
+             "CLIP_SIZE": replace(bench.CLIP_SIZE, image_size=32, vision_depth=1, text_depth=1)}
     for name, size in sizes.items():
         monkeypatch.setattr(bench, name, size)
     monkeypatch.setattr(bench, "matmul_limit", lambda device, dtype: 1e9)
@@ -22,10 +26,10 @@ def toy(monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["train"], ["train", "--bf16", "--recompute", "--rounds", "2"], ["sample"],
-                                   ["sample", "--preset", "tiny", "--depth", "1", "--bf16"], ["attention"],
-                                   ["bpe"], ["scenes"]], ids=" ".join)
+                                   ["sample", "--preset", "tiny", "--depth", "1", "--bf16"], ["candidates"],
+                                   ["attention"], ["bpe"], ["dvae"], ["clip"], ["scenes"]], ids=" ".join)
 def test_a_benchmark_prints_a_table_and_a_line_of_json(words, capsys):
-    assert main(["bench", *words, "--batch", "2", "--repeat", "2"]) == 0
+    assert main(["bench", *words, *(["--batch", "2"] if len(words) > 1 else []), "--repeat", "2"]) == 0
     *table, last = capsys.readouterr().out.splitlines()
     for row in json.loads(last)["rows"]:
         assert 0 < row["p10"] <= row["median"] <= row["p90"]
@@ -33,12 +37,43 @@ def test_a_benchmark_prints_a_table_and_a_line_of_json(words, capsys):
         assert any(row["what"] in line and f"{row['median']:,.4g}" in line and row["why"] in line for line in table)
 
 
+@pytest.mark.parametrize("path", ["sample", "candidates", "train", "bpe", "dvae", "clip"])
+def test_peers_run_too_where_they_are_installed(path, capsys):
+    if path in ("sample", "candidates", "train"):
+        pytest.importorskip("dalle_pytorch")
+    assert main(["bench", path, "--repeat", "2", "--peer"]) == 0
+    assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]) >= 2
+
+
+def test_a_peer_that_is_missing_is_one_sentence(monkeypatch, capsys):
+    def nothing(package):
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(bench.peers, "distribution", nothing)
+    assert main(["bench", "train", "--peer"]) == 2
+    error = capsys.readouterr().err
+    assert "make bench-peers" in error and error.count("\n") == 1
+
+
+def test_the_table_is_put_between_the_marks(tmp_path):
+    text = tmp_path / "text.md"
+    text.write_text("before\n<!-- minidalle bench -->\nold\n<!-- end of minidalle bench -->\nafter\n", "utf-8")
+    assert main(["bench", "attention", "--repeat", "2", "--into", str(text)]) == 0
+    lines = text.read_text("utf-8").splitlines()
+    assert lines[:2] == ["before", "<!-- minidalle bench -->"] and lines[-2:] == ["<!-- end of minidalle bench -->", "after"]
+    assert any("row attention" in line for line in lines) and "old" not in lines
+    text.write_text("no place", "utf-8")
+    assert main(["bench", "attention", "--into", str(text)]) == 2 and text.read_text("utf-8") == "no place"
+
+
 def test_turns_are_taken(monkeypatch):
     """What a slow machine costs one of the two it costs the other."""
     order, clock = [], iter(range(100))
     monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
-    (row,) = bench.beside("x", "y", 3, lambda: order.append("ours"), {"peer": lambda: order.append("theirs")}, 2)
-    assert order == ["ours", "theirs"] * 3 and row.rates == [3, 3] and row.limit == 3 and row.why == "peer"
+    peers = {"peer": lambda: order.append("theirs")}
+    rows = bench.beside(bench.Setting(TOY, repeat=2), "x", "y", 3, lambda: order.append("ours"), peers, (6, "limit"))
+    assert order == ["ours", "theirs"] * 3
+    assert [(row.rates, row.limit, row.why) for row in rows] == [([3, 3], 6, "limit"), ([3, 3], 3, "peer")]
 
 
 def test_limits_of_this_machine_are_of_a_credible_size(monkeypatch):

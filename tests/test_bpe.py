@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 from minidalle.bpe import BPE, WORD, byte_ids, join, merge, split_words, train_by_recounting
+from minidalle.peers import train_tokenizers
 
 THINGS = "star ring cross octopus teacup lighthouse violin grapes 🐙 crème-brûlée".split()
 COLOURS = "red orange yellow green blue purple".split()
@@ -27,21 +28,6 @@ ODD = ["", " ", "a", "  two  spaces ", "tab\tnew\r\nline\n", "it's we'll DON'T",
        "'s", " 's!?"]
 
 
-def oracle(texts, vocab_size):
-    """The same training by `tokenizers`, whose own default would also merge pairs seen once."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(WORD.pattern), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, min_frequency=2, show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )
-    tokenizer.train_from_iterator([text.lower() for text in texts], trainer)
-    return tokenizer
-
-
 def pairs_of(tokenizer):
     model = json.loads(tokenizer.to_str())["model"]
     return [tuple(model["vocab"][part] for part in merge) for merge in model["merges"]]
@@ -54,7 +40,7 @@ def bpe():
 
 @pytest.fixture(scope="module")
 def theirs():
-    return oracle(CAPTIONS + PROSE, 1024)
+    return train_tokenizers(CAPTIONS + PROSE, 1024)
 
 
 def generator(seed=0):
@@ -100,7 +86,7 @@ def test_merges_equal_tokenizers(bpe, theirs):
 def test_merges_equal_tokenizers_on_many_ties(texts):
     merges = list(BPE.train(texts, 280).merges)
     assert merges == list(train_by_recounting(texts, 280).merges)
-    assert merges == pairs_of(oracle(texts, 280))
+    assert merges == pairs_of(train_tokenizers(texts, 280))
 
 
 def test_recounting_gives_the_same():

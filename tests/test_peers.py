@@ -4,12 +4,9 @@ Needs the extra `peers`, which `make test` installs. Each test adds a line to a 
 printed at the end and stands in the README.
 """
 
-import importlib.util
 import shutil
-import sysconfig
 from dataclasses import replace
 from importlib.metadata import distribution
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import cbook
 from PIL import Image
-from test_bpe import oracle, pairs_of
+from test_bpe import pairs_of
 
-from minidalle import clip, dvae, emoji, weights
+from minidalle import clip, dvae, emoji, peers, weights
 from minidalle.__main__ import CLIP_WORDS, main
+from minidalle.bench import corpus
 from minidalle.bpe import BPE
 from minidalle.config import OPENAI_CLIP, PRESETS, DALLEConfig
 from minidalle.transformer import DALLE
@@ -33,15 +31,6 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     """The largest one, as a part of the largest value."""
     assert ours.shape == theirs.shape
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
-
-
-def source(package: str, file: str):
-    """One module of an installed package, without the package's others and what they import."""
-    path = distribution(package).locate_file(file)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # ---- the dVAE ----------------------------------------------------------------------------
@@ -101,16 +90,13 @@ def test_pixel_maps(evidence):
 
 
 def official_clip(config):
-    c = config
-    model = source("clip-anytorch", "clip/model.py").CLIP(
-        c.embed, c.image_size, c.vision_depth, c.vision_width, c.patch or None, c.text_len, c.vocab,
-        c.text_width, c.text_heads, c.text_depth)  # fmt: skip
+    model = peers.clip_anytorch(config)
     for module in model.modules():  # what a trained one has, and a new one does not
         if isinstance(module, torch.nn.BatchNorm2d) and module.weight.device.type == "cpu":
             torch.nn.init.normal_(module.running_mean, std=0.1)
             torch.nn.init.uniform_(module.running_var, 0.5, 2)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-    return model.eval()
+    return model
 
 
 def some_inputs(config):
@@ -238,7 +224,7 @@ def test_an_official_clip_can_rank(tmp_path, capsys):
 
 
 def test_loss_of_clip(evidence):
-    theirs = source("open-clip-torch", "open_clip/loss.py").ClipLoss()
+    theirs = peers.module("open-clip-torch", "open_clip/loss.py").ClipLoss()
     image, caption = F.normalize(torch.randn(2, 16, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
     scale = torch.tensor(20.0)
     worst = difference(clip.contrastive_loss(scale * image @ caption.T), theirs(image, caption, scale))
@@ -252,7 +238,7 @@ def test_loss_of_clip(evidence):
 @pytest.fixture(scope="module")
 def clip_tokenizers():
     path = distribution("clip-anytorch").locate_file(f"clip/{CLIP_WORDS}")
-    theirs = source("clip-anytorch", "clip/simple_tokenizer.py")
+    theirs = peers.module("clip-anytorch", "clip/simple_tokenizer.py")
     theirs.ftfy.fix_text = lambda text: text  # ours takes text as it is
     return theirs.SimpleTokenizer(str(path)), BPE.from_clip(path)
 
@@ -275,7 +261,7 @@ def test_clip_tokenizer_on_any_text(clip_tokenizers, text):
 
 def test_frames_of_clip(clip_tokenizers, evidence):
     _, ours = clip_tokenizers
-    tokenize = source("open-clip-torch", "open_clip/tokenizer.py").tokenize
+    tokenize = peers.module("open-clip-torch", "open_clip/tokenizer.py").tokenize
     captions = ["a diagram", "star " * 75, "star " * 76, *WORDNET]
     frames = torch.tensor([ours.frame(caption, 77, truncate=True) for caption in captions])
     assert frames.equal(tokenize(captions, 77))
@@ -298,18 +284,8 @@ def test_training_on_five_megabytes(evidence):
     texts = corpus(5_000_000).splitlines(keepends=True)
     ours = BPE.train(texts, 256 + 16_384)
     assert ours.vocab == 256 + 16_384
-    assert list(ours.merges) == pairs_of(oracle(texts, ours.vocab))
+    assert list(ours.merges) == pairs_of(peers.train_tokenizers(texts, ours.vocab))
     evidence("BPE.train, merges", "tokenizers 0.23.3, BpeTrainer", len(ours.merges), 0)
-
-
-def corpus(size: int) -> str:
-    """So many letters of English and Python: the standard library, from its first file on."""
-    text, library = "", Path(sysconfig.get_path("stdlib"))
-    for path in [*sorted(library.glob("*.py")), *sorted(library.glob("*/*.py"))]:
-        text += path.read_text("utf-8", errors="replace")
-        if len(text) >= size:
-            return text[:size]
-    raise ValueError(f"the standard library has only {len(text)} letters")
 
 
 NOT_ASCII = ["Grüße, ÅNGSTRÖM &amp; naïve café", "it's 10:30, they've 1 234 items", "星の絵 を 描く", "👩‍🎨 paints 🎨",

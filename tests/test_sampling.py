@@ -57,9 +57,10 @@ def test_cached_equals_uncached_at_every_position(kind, first, text):
 def test_what_can_be_seen_is_kept_and_no_more(model, text):
     """Rows keep W + 1 places, captions are kept once, and only the first positions come together."""
     cache = Cache(model, text).repeat(5)
-    places = {kind: kept[0].shape[2] for kind, kept in zip(model.kinds, cache.image)}
+    places = {kind: kept.shape[4] for kind, kept in zip(model.kinds, cache.image)}
     assert places == {"row": 5, "column": 16, "convolutional": 16}
-    assert all(len(keys) == 2 and len(kept[0]) == 10 for (keys, _), kept in zip(cache.text, cache.image))
+    for (keys, _), kept in zip(cache.text, cache.image):
+        assert keys.numel() == 2 * 16 * T and kept[0].numel() == 10 * 16 * kept.shape[4]
     x = torch.zeros(10, 2, 16)
     cache.append(x)
     with pytest.raises(ValueError, match="one by one, not 2 at a time"):

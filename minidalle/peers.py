@@ -1,0 +1,159 @@
+"""What one would otherwise take: the peers of `minidalle bench --peer`, with random weights.
+
+B batch, T text tokens, N image tokens.
+
+`make bench-peers` installs them. None is needed for anything else. Each function here returns what
+is to be timed, at the sizes of a config of ours. Where a peer has a choice, it has the one that
+makes it fastest; where it does less than ours, it says so here.
+"""
+
+import importlib.util
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import Mock
+
+import torch
+from torch import nn
+
+from minidalle.bpe import WORD
+from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig
+
+LLAMAGEN = Path(sys.prefix) / "peers" / "LlamaGen"
+# dalle-pytorch asks for these on import, and uses none of them here.
+NOT_NEEDED = ("taming", "taming.models", "taming.models.vqgan", "omegaconf", "pkg_resources")
+
+
+def found(package: str) -> Distribution:
+    """An installed package of the peers; ValueError in one sentence if it is not installed."""
+    try:
+        return distribution(package)
+    except PackageNotFoundError:
+        raise ValueError(f"{package}, a peer, is not installed: run `make bench-peers`, or leave out --peer") from None
+
+
+def module(package: str, file: str) -> ModuleType:
+    """One module of an installed package, without the package's others and what they import."""
+    path = found(package).locate_file(file)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+# ---- the transformer --------------------------------------------------------------------
+
+
+def dalle_pytorch(c: DALLEConfig, patched: bool = False, sparse: bool = False) -> nn.Module:
+    """DALLE-pytorch: `model(text, codes, return_loss=True)`, `model.generate_images(text, use_cache=True)`.
+
+    Its cache is ignored at the default guidance; `patched` hands it on. All its layers are dense,
+    or, `sparse`, of the kinds of ours. Its dVAE is a small one, which hardly counts.
+    """
+    found("dalle-pytorch")
+    for name in NOT_NEEDED:
+        sys.modules.setdefault(name, Mock())
+    from dalle_pytorch import DALLE, DiscreteVAE
+
+    vae = DiscreteVAE(image_size=4 * c.grid, num_layers=2, num_tokens=c.codebook, codebook_dim=64, hidden_dim=32)
+    kinds = ("axial_row", "axial_col", "axial_row", "axial_row") if sparse else ("full",)
+    model = DALLE(dim=c.width, vae=vae, num_text_tokens=c.vocab, text_seq_len=c.text_len, depth=c.depth,
+                  heads=c.heads, dim_head=c.width // c.heads, attn_types=kinds)  # fmt: skip
+    if patched:
+        model.forward_with_cond_scale = lambda *args, cond_scale=1, **how: model(*args, **how)
+    return model
+
+
+def dalle_pytorch_clip(c: CLIPConfig) -> nn.Module:
+    """The CLIP of DALLE-pytorch, for `generate_images(text, clip=…)`."""
+    found("dalle-pytorch")
+    from dalle_pytorch import CLIP
+
+    return CLIP(dim_text=c.text_width, dim_image=c.vision_width, dim_latent=c.embed, num_text_tokens=c.vocab,
+                text_enc_depth=c.text_depth, text_seq_len=c.text_len, text_heads=c.text_heads,
+                visual_enc_depth=c.vision_depth, visual_heads=c.vision_heads, visual_image_size=c.image_size,
+                visual_patch_size=c.patch).eval()  # fmt: skip
+
+
+def llamagen(c: DALLEConfig):
+    """LlamaGen's sampler: a function of B that draws B pictures' codes.
+
+    It keeps keys and values in tensors of a fixed size, in the manner of gpt-fast. Its captions are
+    given as vectors (ours go through an embedding), and it sends each candidate's through the model.
+    """
+    if not (LLAMAGEN / "autoregressive").is_dir():
+        raise ValueError(f"LlamaGen, a peer, is not in {LLAMAGEN}: run `make bench-peers`, or leave out --peer")
+    if str(LLAMAGEN) not in sys.path:
+        sys.path.append(str(LLAMAGEN))
+    from autoregressive.models.generate import generate
+    from autoregressive.models.gpt import ModelArgs, Transformer
+
+    model = Transformer(ModelArgs(dim=c.width, n_layer=c.depth, n_head=c.heads, vocab_size=c.codebook,
+                                  block_size=c.image_len, cls_token_num=c.text_len, caption_dim=c.width,
+                                  model_type="t2i")).eval()  # fmt: skip
+    nn.init.normal_(model.output.weight, std=c.width**-0.5)  # (new ones are zeros)
+    caption = torch.randn(1, c.text_len, c.width)
+    return lambda batch: generate(model, caption.expand(batch, -1, -1), c.image_len)
+
+
+# ---- the dVAE and CLIP ------------------------------------------------------------------
+
+
+def dall_e(c: DVAEConfig) -> tuple[nn.Module, nn.Module]:
+    """OpenAI's encoder and decoder, at the size of ours."""
+    found("DALL-E")
+    import dall_e
+
+    sizes = dict(n_hid=c.width, vocab_size=c.codebook, group_count=c.groups)
+    return dall_e.Encoder(**sizes).eval(), dall_e.Decoder(**sizes).eval()
+
+
+def clip_anytorch(c: CLIPConfig) -> nn.Module:
+    """OpenAI's CLIP as packaged for any torch."""
+    return module("clip-anytorch", "clip/model.py").CLIP(
+        c.embed, c.image_size, c.vision_depth, c.vision_width, c.patch or None, c.text_len, c.vocab,
+        c.text_width, c.text_heads, c.text_depth).eval()  # fmt: skip
+
+
+def open_clip(c: CLIPConfig) -> nn.Module:
+    """The CLIP of LAION, whose package asks for torchvision on import and uses none of it here."""
+    package = ModuleType("open_clip")
+    package.__path__ = [str(found("open-clip-torch").locate_file("open_clip"))]
+    sys.modules.setdefault("open_clip", package)
+    sys.modules.setdefault("torchvision.ops.misc", Mock())
+    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+
+    vision = CLIPVisionCfg(c.vision_depth, c.vision_width, c.vision_width // c.vision_heads, patch_size=c.patch,
+                           image_size=c.image_size)
+    words = CLIPTextCfg(c.text_len, c.vocab, width=c.text_width, heads=c.text_heads, layers=c.text_depth)
+    return CLIP(c.embed, vision, words, quick_gelu=True).eval()
+
+
+# ---- words ------------------------------------------------------------------------------
+
+
+def load_tokenizers(path: Path):
+    """One of our vocabularies, in the package `tokenizers` (Rust)."""
+    found("tokenizers")
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(path))
+
+
+def train_tokenizers(texts: list[str], vocab_size: int):
+    """The training of `BPE.train` by `tokenizers`, whose own default would also merge pairs seen once."""
+    found("tokenizers")
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+    rust, level = Tokenizer(models.BPE()), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    rust.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(WORD.pattern), "isolated"), level])
+    how = dict(vocab_size=vocab_size, min_frequency=2, initial_alphabet=level.alphabet(), show_progress=False)
+    rust.train_from_iterator([text.lower() for text in texts], trainers.BpeTrainer(**how))
+    return rust
+
+
+def simple_tokenizer():
+    """CLIP's own tokenizer, and where its words lie."""
+    words = found("clip-anytorch").locate_file("clip/bpe_simple_vocab_16e6.txt.gz")
+    return module("clip-anytorch", "clip/simple_tokenizer.py").SimpleTokenizer(str(words)), words
