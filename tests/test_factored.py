@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from minidalle import factored as module
 from minidalle.factored import factored
 from minidalle.masks import mask_of
 from minidalle.transformer import attention
@@ -11,8 +12,10 @@ SIZES = [(5, 4, 4, 3), (3, 2, 5, 5), (7, 6, 3, 1), (2, 1, 4, 3)]  # T, h, w, ker
 
 
 @pytest.mark.parametrize("kind", ["row", "column", "convolutional", "causal"])
+@pytest.mark.parametrize("small", [0, 128])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_is_attention_with_the_mask(kind, size):
+def test_it_is_attention_with_the_mask(kind, size, small, monkeypatch):
+    monkeypatch.setattr(module, "SMALL", small)
     T, h, w, kernel = size
     chance = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 3, T + h * w, 8, generator=chance, dtype=torch.float64, requires_grad=True) for _ in "qkv")
