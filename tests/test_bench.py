@@ -7,11 +7,11 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 import torch
 
-from minidalle import bench
+from minidalle import bench, peers
 from minidalle.__main__ import main
 from minidalle.config import DALLEConfig
 
-TOY = DALLEConfig(vocab=10, text_len=4, codebook=8, grid=3, width=16, depth=2, heads=2, kernel=3)
+TOY = DALLEConfig(vocab=10, text_len=4, codebook=8, grid=4, width=32, depth=2, heads=2, kernel=3)
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +32,15 @@ def test_a_benchmark_prints_a_table_and_a_line_of_json(words, capsys):
     assert main(["bench", *words, *(["--batch", "2"] if len(words) > 1 else []), "--repeat", "2"]) == 0
     *table, last = capsys.readouterr().out.splitlines()
     for row in json.loads(last)["rows"]:
-        assert 0 < row["p10"] <= row["median"] <= row["p90"]
+        assert 0 < row["p10"] <= row["median"] * (1 + 1e-9) and row["median"] <= row["p90"] * (1 + 1e-9)
         assert not row["limit"] or row["share"] == pytest.approx(row["median"] / row["limit"])
         assert any(row["what"] in line and f"{row['median']:,.4g}" in line and row["why"] in line for line in table)
 
 
 @pytest.mark.parametrize("path", ["sample", "candidates", "train", "bpe", "dvae", "clip"])
 def test_peers_run_too_where_they_are_installed(path, capsys):
-    if path in ("sample", "candidates", "train"):
-        pytest.importorskip("dalle_pytorch")
+    if path in ("sample", "candidates", "train") and not peers.LLAMAGEN.exists():
+        pytest.skip("make bench-peers did not run here")
     assert main(["bench", path, "--repeat", "2", "--peer"]) == 0
     assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]) >= 2
 
@@ -49,7 +49,7 @@ def test_a_peer_that_is_missing_is_one_sentence(monkeypatch, capsys):
     def nothing(package):
         raise PackageNotFoundError
 
-    monkeypatch.setattr(bench.peers, "distribution", nothing)
+    monkeypatch.setattr(peers, "distribution", nothing)
     assert main(["bench", "train", "--peer"]) == 2
     error = capsys.readouterr().err
     assert "make bench-peers" in error and error.count("\n") == 1
