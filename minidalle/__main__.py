@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--batch", type=at_least_one, metavar="B", help="images at a time (sample: 1, 8, 32; others 8 or 1)")
     bench.add_argument("--repeat", type=at_least_one, default=5, metavar="N", help="times (5)")
     bench.add_argument("--peer", action="store_true", help="beside the peers that `make bench-peers` installs")
+    bench.add_argument("--profile", action="store_true", help="and where the time goes")
     bench.add_argument("--into", type=Path, metavar="FILE", help="put the table between the marks of this text, too")
     bench.add_argument("--json", action="store_true", help="one line of JSON, not a table")
 

@@ -9,9 +9,9 @@ A peer is what one would otherwise take (peers.py). The two take turns, so that 
 the machine hits both, and what counts is the ratio.
 """
 
+import re
 import resource
 import statistics
-import sys
 import sysconfig
 import time
 from collections.abc import Callable
@@ -59,6 +59,7 @@ class Setting:
     repeat: int = 5
     team: Alone = field(default_factory=Alone)
     peer: bool = False  # beside those that `make bench-peers` installs
+    profile: bool = False  # and print where the time goes
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[],
            *limits: tuple[float, str]) -> list[Row]:
     """A row for each limit and one for each peer: `many` units in a call of `ours` and of theirs,
     which take turns, after once that does not count."""
+    if asked.profile:
+        print(profile(what, ours), end="\n\n")
     works = {"ours": ours, **theirs}
     turns = [{name: once(work, asked.team.device) for name, work in works.items()} for _ in range(asked.repeat + 1)]
     rates = {name: [many / turn[name] for turn in turns[1:]] for name in works}
@@ -106,6 +109,19 @@ def once(work: Callable[[], object], device: torch.device) -> float:
 def usual(work: Callable[[], object], device: torch.device) -> float:
     """How long `work` usually takes, in seconds: the median of ten times."""
     return statistics.median([once(work, device) for _ in range(11)][1:])
+
+
+def profile(what: str, work: Callable[[], object], most: int = 8) -> str:
+    """The operations in which the CPU spends its time, as a Markdown table."""
+    work()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        work()
+    ops = sorted(found.key_averages(), key=lambda op: -op.self_cpu_time_total)
+    total = sum(op.self_cpu_time_total for op in ops)
+    rows = [(op.key, op.count, op.self_cpu_time_total / total) for op in ops[:most]]
+    rest = sum(op.count for op in ops[most:]), 1 - sum(share for _, _, share in rows)
+    lines = [f"| {what} | calls | share of the CPU's time |", "|---|---|---|"]
+    return "\n".join(lines + [f"| {name} | {calls:,} | {share:.0%} |" for name, calls, share in [*rows, ("the rest", *rest)]])
 
 
 def matmul_limit(device: torch.device, dtype: torch.dtype) -> float:
@@ -255,11 +271,16 @@ def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
 
 def watched(work: Callable[[], object]) -> tuple[float, int]:
     """Seconds that `work` takes, and by how many bytes this process's peak grows."""
-    def peak() -> int:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    before = peak_memory()
+    return once(work, torch.device("cpu")), peak_memory() - before
 
-    before = peak()
-    return once(work, torch.device("cpu")), peak() - before
+
+def peak_memory() -> int:
+    """The most bytes of memory that this process has had."""
+    status = Path("/proc/self/status")  # Linux; what `getrusage` says there includes the parent's
+    if status.is_file():
+        return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS
 
 
 def bench_attention(asked: Setting) -> list[Row]:

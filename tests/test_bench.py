@@ -80,3 +80,9 @@ def test_limits_of_this_machine_are_of_a_credible_size(monkeypatch):
     monkeypatch.undo()
     assert 1e8 < bench.matmul_limit(torch.device("cpu"), torch.float32) < 1e13
     assert 1e8 < bench.copy_limit(torch.device("cpu")) < 1e12
+
+
+def test_memory_that_is_taken_is_seen():
+    before = bench.peak_memory()
+    taken = torch.zeros(100_000_000)
+    assert bench.peak_memory() - before > 0.9 * taken.nbytes
