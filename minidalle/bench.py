@@ -1,12 +1,11 @@
 """How fast, and how near to what the machine can do: each figure beside a limit measured with it.
 
-B images at a time, N image tokens, P parameters. A limit is measured in the same process, on the
-same threads, just before what it is compared with: a product of two square matrices for the
-arithmetic, a copy for the memory. Only FLOPs that the model needs count (`plan.forward_flops`),
+B images at a time, N image tokens, P parameters. A limit is what the machine could do at most: a
+product of two square matrices for the arithmetic, a copy for the memory. Only FLOPs that the model needs count (`plan.forward_flops`),
 whatever was computed besides. Random tokens and weights are as fast as learned ones.
 
-A peer is what one would otherwise take (peers.py). The two take turns, so that a slow minute of
-the machine hits both, and what counts is the ratio.
+A peer is what one would otherwise take (peers.py). Ours, the peers and the limits take turns in
+one process, so that a slow minute of the machine hits all of them, and what counts is the ratio.
 """
 
 import re
@@ -82,19 +81,24 @@ class Row:
 
 
 Works = dict[str, Callable[[], object]]
+Limits = dict[str, Callable[[], float]]
 
 
 def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[], object], theirs: Works,
-           *limits: tuple[float, str]) -> list[Row]:
-    """A row for each limit and one for each peer: `many` units in a call of `ours` and of theirs,
-    which take turns, after once that does not count."""
+           limits: Limits | None = None) -> list[Row]:
+    """A row for each limit and one for each peer: `many` units in a call of `ours` and of theirs; a
+    limit measures itself, in units a second. All take turns, after once that does not count."""
     if asked.profile:
         print(profile(what, ours), end="\n\n")
-    works = {"ours": ours, **theirs}
-    turns = [{name: once(work, asked.team.device) for name, work in works.items()} for _ in range(asked.repeat + 1)]
-    rates = {name: [many / turn[name] for turn in turns[1:]] for name in works}
-    others = [(statistics.median(rates[name]), name) for name in theirs]
-    return [Row(what, unit, rates["ours"], *other) for other in [*limits, *others] or [()]]
+    works, limits = {"ours": ours, **theirs}, limits or {}
+    turns = [
+        {name: many / once(work, asked.team.device) for name, work in works.items()}
+        | {name: measure() for name, measure in limits.items()}
+        for _ in range(asked.repeat + 1)
+    ][1:]
+    rates = {name: [turn[name] for turn in turns] for name in turns[0]}
+    others = [(statistics.median(rates[name]), name) for name in [*limits, *theirs]]
+    return [Row(what, unit, rates["ours"], *other) for other in others or [()]]
 
 
 def once(work: Callable[[], object], device: torch.device) -> float:
@@ -121,7 +125,8 @@ def profile(what: str, work: Callable[[], object], most: int = 8) -> str:
     rows = [(op.key, op.count, op.self_cpu_time_total / total) for op in ops[:most]]
     rest = sum(op.count for op in ops[most:]), 1 - sum(share for _, _, share in rows)
     lines = [f"| {what} | calls | share of the CPU's time |", "|---|---|---|"]
-    return "\n".join(lines + [f"| {name} | {calls:,} | {share:.0%} |" for name, calls, share in [*rows, ("the rest", *rest)]])
+    lines += [f"| {name} | {calls:,} | {share:.0%} |" for name, calls, share in [*rows, ("the rest", *rest)]]
+    return "\n".join(lines)
 
 
 def matmul_limit(device: torch.device, dtype: torch.dtype) -> float:
@@ -158,10 +163,10 @@ def bench_train(asked: Setting) -> list[Row]:
         for sparse, kinds in ((False, "all dense"), (True, "rows and columns")):
             model = peers.dalle_pytorch(config, sparse=sparse).to(team.device)
             theirs[f"DALLE-pytorch, {kinds}"] = partial(step_of, model, torch.optim.Adam(model.parameters()), given)
-    arithmetic = matmul_limit(team.device, torch.bfloat16 if team.bf16 else torch.float32)
-    flops = 3 * forward_flops(config)
-    limit = arithmetic / flops, f"{arithmetic / 1e9:,.0f} GFLOP/s of a matrix product, {flops / 1e9:,.1f} GFLOP an image"
-    return beside(asked, f"training, batch {batch}", "images/s", batch, lambda: take_step(job, how, state), theirs, limit)
+    flops, dtype = 3 * forward_flops(config), torch.bfloat16 if team.bf16 else torch.float32
+    limit = {f"{flops / 1e9:,.1f} GFLOP an image, as in a large product": lambda: matmul_limit(team.device, dtype) / flops}
+    return beside(asked, f"training, batch {batch}", "images/s", batch, lambda: take_step(job, how, state), theirs,
+                  limit)
 
 
 def step_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer, given: tuple[Tensor, Tensor]) -> None:
@@ -186,12 +191,14 @@ def bench_sample(asked: Setting) -> list[Row]:
             theirs["LlamaGen"] = partial(llamagen, batch)
             theirs["DALLE-pytorch, its cache patched"] = partial(draw_all, patched, text, batch)
         theirs["the same products in a bare loop"] = partial(bare_loop, model, batch)
-        arithmetic, memory = matmul_limit(team.device, dtype), copy_limit(team.device)
-        limit = min((arithmetic / (2 * P), f"2 · {P / 1e6:,.1f} M FLOP a code at {arithmetic / 1e9:,.0f} GFLOP/s"),
-                    (batch * memory / (P * dtype.itemsize),
-                     f"{P * dtype.itemsize / 1e6:,.1f} MB of weights a code at {memory / 1e9:,.1f} GB/s"))
-        limit = limit[0] / config.image_len, limit[1]
-        new = beside(asked, f"sampling, batch {batch}", "images/s", batch, partial(sample, model, text, batch), theirs, limit)
+        flops, bytes_read = 2 * P * config.image_len, P * dtype.itemsize * config.image_len / batch  # of an image
+        limits = {
+            f"2 · {P / 1e6:,.1f} M FLOP a code, as in a large product": lambda: matmul_limit(team.device, dtype) / flops,
+            f"{P * dtype.itemsize / 1e6:,.1f} MB of weights for {batch} codes, as in a copy":
+                lambda: copy_limit(team.device) / bytes_read,
+        }  # fmt: skip
+        ours = partial(sample, model, text, batch)
+        new = beside(asked, f"sampling, batch {batch}", "images/s", batch, ours, theirs, limits)
         if asked.peer and batch == 8:  # it takes minutes: once is enough
             slow = batch / once(partial(draw_all, peers.dalle_pytorch(config), text, batch), team.device)
             new.append(replace(new[0], limit=slow, why="DALLE-pytorch, as shipped"))
@@ -239,7 +246,8 @@ def bench_candidates(asked: Setting) -> list[Row]:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             spent[name] = pool.submit(work, config, CANDIDATES, KEPT, torch.get_num_threads()).result()
     what, (mine, grown) = f"{CANDIDATES} candidates, {KEPT} kept", spent.pop("ours")
-    rows = [Row(what, "images/s", [CANDIDATES / mine] * 2, CANDIDATES / took, name) for name, (took, _) in spent.items()]
+    rows = [Row(what, "images/s", [CANDIDATES / mine] * 2, CANDIDATES / took, name)
+            for name, (took, _) in spent.items()]
     rows = rows or [Row(what, "images/s", [CANDIDATES / mine] * 2)]
     return rows + [Row(f"{what}: memory above the weights", "GB", [grown / 1e9] * 2, 1.5, "what it may take at most")]
 
@@ -249,7 +257,8 @@ def draw_and_keep(config: DALLEConfig, candidates: int, kept: int, threads: int)
     torch.set_num_threads(threads)
     bpe, dvae, clip = BPE.load(DATA / "tiny" / "bpe.json"), *judges(config)
     models = Pretrained(bpe, DVAE(dvae), DALLE(config), CLIP(clip))
-    return watched(lambda: pipeline.draw(models, "a star", candidates, kept, temperature=1, guidance=1, truncate=True))
+    how = dict(temperature=1, guidance=1, truncate=True)
+    return watched(lambda: pipeline.draw(models, "a star", candidates, kept, **how))
 
 
 @torch.no_grad()
@@ -264,8 +273,8 @@ def draw_and_keep_theirs(config: DALLEConfig, candidates: int, kept: int, thread
 def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
     """A dVAE and a CLIP that fit to a transformer."""
     dvae = replace(PRESETS["small"].dvae, image_size=4 * config.grid, codebook=config.codebook)
-    clip = replace(PRESETS["small"].clip, image_size=4 * config.grid, patch=config.grid // 2, vocab=config.vocab + 1 + config.text_len,
-                   text_len=config.text_len, end=config.vocab + 1)
+    clip = replace(PRESETS["small"].clip, image_size=4 * config.grid, patch=config.grid // 2,
+                   vocab=config.vocab + 1 + config.text_len, text_len=config.text_len, end=config.vocab + 1)
     return dvae, clip
 
 
@@ -332,13 +341,15 @@ def bench_clip(asked: Setting) -> list[Row]:
     text = torch.randint(1, c.end, (batch, c.text_len), device=device)
     text[:, -1] = c.end
     mean, std = (torch.tensor(numbers, device=device).view(3, 1, 1) for numbers in (CLIP_MEAN, CLIP_STD))
+    others = {"clip-anytorch": peers.clip_anytorch, "open_clip": peers.open_clip} if asked.peer else {}
     see, read = {}, {}
-    for name, make in {"clip-anytorch": peers.clip_anytorch, "open_clip": peers.open_clip}.items() if asked.peer else ():
+    for name, make in others.items():
         model = make(c).to(device)
         see[name] = lambda model=model: model.encode_image((pictures - mean) / std)
         read[name] = lambda model=model: model.encode_text(text)
-    return (beside(asked, f"CLIP, pictures, batch {batch}", "images/s", batch, lambda: ours.encode_image(pictures), see)
-            + beside(asked, f"CLIP, captions, batch {batch}", "captions/s", batch, lambda: ours.encode_text(text), read))
+    rows = beside(asked, f"CLIP, pictures, batch {batch}", "images/s", batch, lambda: ours.encode_image(pictures), see)
+    return rows + beside(asked, f"CLIP, captions, batch {batch}", "captions/s", batch,
+                         lambda: ours.encode_text(text), read)
 
 
 # ---- words and scenes -------------------------------------------------------------------
@@ -354,7 +365,8 @@ def bench_bpe(asked: Setting) -> list[Row]:
     rows.append(replace(rows[0], limit=slow, why=f"recounting, its first {few} merges"))
     captions, path = draw_batch(Scenes(), Random(0), SCENES)[0], DATA / "tiny" / "bpe.json"
     bpe, rust = BPE.load(path), peers.load_tokenizers(path)
-    rows += beside(asked, "BPE, cutting captions", "captions/s", len(captions), lambda: [bpe.encode(c) for c in captions],
+    rows += beside(asked, "BPE, cutting captions", "captions/s", len(captions),
+                   lambda: [bpe.encode(c) for c in captions],
                    {"tokenizers (Rust)": lambda: [rust.encode(c).ids for c in captions]})
     if asked.peer:
         simple, words = peers.simple_tokenizer()

@@ -369,7 +369,8 @@ def bench(args) -> None:
     config = find_preset(args.preset).dalle if args.preset else clock.MIDDLE
     config = replace(config, depth=args.depth or config.depth)
     how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
-    asked = clock.Setting(config, args.batch, args.repeat, Alone(find_device(args.device), **how), args.peer, args.profile)
+    team = Alone(find_device(args.device), **how)
+    asked = clock.Setting(config, args.batch, args.repeat, team, args.peer, args.profile)
     text = around_marks(args.into) if args.into else None  # not after half an hour
     paths = BENCHES if args.path == "all" else [args.path]
     rows = [row.figures() for path in paths for row in clock.BENCHES[path](asked)]
@@ -380,7 +381,8 @@ def bench(args) -> None:
         os.replace(part, args.into)
     if not args.json:
         print(printed)
-    print(json.dumps({"date": today(), "machine": machine(), "device": args.device, "threads": torch.get_num_threads(), "rows": rows}))
+    where = {"date": today(), "machine": machine(), "device": args.device, "threads": torch.get_num_threads()}
+    print(json.dumps(where | {"rows": rows}))
 
 
 def around_marks(path: Path) -> tuple[str, str]:

@@ -89,7 +89,8 @@ class Image(torch.autograd.Function):
             ds = (slope[back:] @ until(v_lines, back).mT).sub_(mean[back:]).mul_(part)
             dq_lines[back:] += ds @ until(k_lines, back)
             until(dk_lines, back).add_(ds.mT @ q_lines[back:])
-        return dq.add_(lines.join(dq_lines)), lines.join(dk_lines), lines.join(dv_lines), text_dk, text_dv, None, None, None
+        dq, dk, dv = dq.add_(lines.join(dq_lines)), lines.join(dk_lines), lines.join(dv_lines)
+        return dq, dk, dv, text_dk, text_dv, None, None, None
 
 
 class Lines:

@@ -30,7 +30,7 @@ def found(package: str) -> Distribution:
     try:
         return distribution(package)
     except PackageNotFoundError:
-        raise ValueError(f"{package}, a peer, is not installed: run `make bench-peers`, or leave out --peer") from None
+        raise ValueError(f"{package}, a peer, is not installed: run `make bench-peers`") from None
 
 
 def module(package: str, file: str) -> ModuleType:
@@ -83,7 +83,7 @@ def llamagen(c: DALLEConfig):
     given as vectors (ours go through an embedding), and it sends each candidate's through the model.
     """
     if not (LLAMAGEN / "autoregressive").is_dir():
-        raise ValueError(f"LlamaGen, a peer, is not in {LLAMAGEN}: run `make bench-peers`, or leave out --peer")
+        raise ValueError(f"LlamaGen, a peer, is not in {LLAMAGEN}: run `make bench-peers`")
     if str(LLAMAGEN) not in sys.path:
         sys.path.append(str(LLAMAGEN))
     from autoregressive.models.generate import generate

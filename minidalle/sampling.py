@@ -48,8 +48,8 @@ class Cache:
         """Make room for M = `copies` candidates of each caption."""
         self.copies, self.length, config = copies, 0, self.model.config
         places = [config.grid + 1 if kind == "row" else config.image_len for kind in self.model.kinds]
-        self.image = [
-            v.new_empty(2, len(v) // config.heads, config.heads, copies, n, v.shape[2])  # (keys and values, C, H, M, n, d)
+        self.image = [  # keys and values, each (C, H, M, places, d)
+            v.new_empty(2, len(v) // config.heads, config.heads, copies, n, v.shape[2])
             for (_, v), n in zip(self.text, places)
         ]
         return self

@@ -71,8 +71,9 @@ def test_turns_are_taken(monkeypatch):
     order, clock = [], iter(range(100))
     monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
     peers = {"peer": lambda: order.append("theirs")}
-    rows = bench.beside(bench.Setting(TOY, repeat=2), "x", "y", 3, lambda: order.append("ours"), peers, (6, "limit"))
-    assert order == ["ours", "theirs"] * 3
+    rows = bench.beside(bench.Setting(TOY, repeat=2), "x", "y", 3, lambda: order.append("ours"), peers,
+                        {"limit": lambda: order.append("limit") or 6})
+    assert order == ["ours", "theirs", "limit"] * 3
     assert [(row.rates, row.limit, row.why) for row in rows] == [([3, 3], 6, "limit"), ([3, 3], 3, "peer")]
 
 
