@@ -81,8 +81,8 @@ STATE = ce98ec41803a74a90ce68c40ababa9eaeffeb4ec
 
 bench-peers: $(VENV)/.peers
 
-performance: $(VENV)/.peers
-	$(BIN)/minidalle bench all --peer --into README.md
+performance: $(VENV)/.peers  # on one thread, which is least disturbed by what else runs
+	$(BIN)/minidalle bench all --peer --threads 1 --into README.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis
