@@ -194,7 +194,7 @@ def bench_sample(asked: Setting) -> list[Row]:
         flops, bytes_read = 2 * P * config.image_len, P * dtype.itemsize * config.image_len / batch  # of an image
         limits = {
             f"2 · {P / 1e6:,.1f} M FLOP a code, as in a large product": lambda: matmul_limit(team.device, dtype) / flops,
-            f"{P * dtype.itemsize / 1e6:,.1f} MB of weights for {batch} codes, as in a copy":
+            f"{P * dtype.itemsize / 1e6:,.1f} MB of weights for each {batch} codes, as in a copy":
                 lambda: copy_limit(team.device) / bytes_read,
         }  # fmt: skip
         ours = partial(sample, model, text, batch)

@@ -374,7 +374,7 @@ def bench(args) -> None:
     text = around_marks(args.into) if args.into else None  # not after half an hour
     paths = BENCHES if args.path == "all" else [args.path]
     rows = [row.figures() for path in paths for row in clock.BENCHES[path](asked)]
-    printed = f"{today()}, {machine()}, {args.device}, {torch.get_num_threads()} threads\n\n{clock.table(rows)}\n"
+    printed = f"{today()}, {machine()}, {args.device}, {torch.get_num_threads()} of its threads\n\n{clock.table(rows)}\n"
     if text:
         part = args.into.with_name(args.into.name + ".part")
         part.write_text(printed.join(text), encoding="utf-8")
