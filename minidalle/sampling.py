@@ -46,7 +46,7 @@ class Cache:
 
     def repeat(self, copies: int) -> "Cache":
         """Make room for M = `copies` candidates of each caption."""
-        self.copies, self.length, config = copies, 0, self.model.config
+        self.length, config = 0, self.model.config
         places = [config.grid + 1 if kind == "row" else config.image_len for kind in self.model.kinds]
         self.image = [  # keys and values, each (C, H, M, places, d)
             v.new_empty(2, len(v) // config.heads, config.heads, copies, n, v.shape[2])

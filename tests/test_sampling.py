@@ -126,6 +126,23 @@ def test_guidance_towards_the_same_caption_changes_nothing(model):
     assert guided.equal(sample(model, empty, copies=3))
 
 
+def test_the_model_is_left_as_it_was(model, text):
+    """While it draws, its matrices lie otherwise in memory; also if drawing is broken off."""
+    before = {name: (p.data_ptr(), p.clone()) for name, p in model.named_parameters()}
+    onednn = torch.backends.mkldnn.enabled
+
+    def broken(positions):
+        assert model.image_head.weight.T.is_contiguous() and not torch.backends.mkldnn.enabled
+        yield 0
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sample(model, text, progress=broken)
+    assert torch.backends.mkldnn.enabled == onednn
+    for name, p in model.named_parameters():
+        assert p.data_ptr() == before[name][0] and p.is_contiguous() and p.equal(before[name][1])
+
+
 # ---- choosing a code --------------------------------------------------------------------
 
 
