@@ -31,7 +31,7 @@ from minidalle.clip import CLIP, CLIP_MEAN, CLIP_STD
 from minidalle.config import OPENAI_CLIP, PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.datasets import Scenes, draw_batch
 from minidalle.dvae import DVAE, map_pixels
-from minidalle.factored import factored
+from minidalle.factored import Pattern, attend
 from minidalle.masks import mask_of
 from minidalle.plan import forward_flops
 from minidalle.sampling import for_few_rows, sample
@@ -308,7 +308,7 @@ def bench_attention(asked: Setting) -> list[Row]:
                 "dense causal": passes(F.scaled_dot_product_attention, is_causal=True),
                 "the same mask, whole": passes(F.scaled_dot_product_attention, attn_mask=mask),
             }
-            ours = passes(factored, kind=kind, text_len=T, width=side, kernel=c.kernel)
+            ours = passes(attend, mask=mask, pattern=Pattern(kind, T, side, c.kernel))
             rows += beside(asked, f"{kind} attention, {T} + {side**2} tokens", "passes/s", 1, ours, theirs)
     return rows
 

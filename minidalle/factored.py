@@ -10,17 +10,21 @@ that look at nothing but the text, themselves, and a few lines before:
     column          lines are the columns; each looks at itself only
     convolutional   lines are rows; each looks at as many above as the kernel reaches
 
-So there is one product of the picture with the text, one of the lines with themselves, and one for
-each distance between lines that see each other. One softmax joins them all. On a CPU it counts how
-often numbers are read and written, so its gradient is written out, and most is done in place:
+So there is one product of the picture with the text, one of each line with its window (itself and
+the lines before that it sees), and one softmax over both. The lines of all pictures stand in one
+row, n = G · L of them, and windows overlap in memory: those of a picture's first lines reach into
+the picture before, which the mask forbids. The gradient is written out, because a few heads at a
+time, whose scores stay in the processor's cache, are faster than all of them:
 
     P = softmax(S),  O = P V,  dS = P ∘ (dO Vᵀ - rowsum(dO ∘ O)),  dQ = dS K,  dK = dSᵀ Q,  dV = Pᵀ dO
 
-`transformer.attention` with `masks.layer_masks` says what the result has to be.
+`transformer.attention` says what the result has to be.
 """
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,105 +33,128 @@ from torch import Tensor
 from minidalle.masks import mask_of
 
 SMALL = 128  # image tokens: up to here, it is faster to compute all scores
+AT_A_TIME = 2**21  # scores: 8 MB
 
 
-def factored(q: Tensor, k: Tensor, v: Tensor, kind: str, text_len: int, width: int, kernel: int) -> Tensor:
-    """What `attention` gives for the mask of this kind: q, k, v (B, H, T + N, d) → (B, H, T + N, d).
+class Pattern(NamedTuple):
+    """What the mask of a layer is made of; its picture is `width` codes wide."""
 
-    The image has to be whole: N = h · width.
+    kind: str
+    text_len: int
+    width: int
+    kernel: int
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, pattern: Pattern | None = None) -> Tensor:
+    """Attention with a mask (S, S), in the faster way: q, k, v (B, H, S, d) → (B, H, S, d).
+
+    On a CPU, a large picture whose pattern is known is cut into lines.
     """
-    T, N = text_len, q.shape[2] - text_len
-    if N <= SMALL:
-        mask = whole_mask(kind, T, N // width, width, kernel).to(q.device)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    (text_q, q), (text_k, k), (text_v, v) = (x.split([T, N], 2) for x in (q, k, v))
+    if pattern and pattern.kind != "causal" and q.device.type == "cpu" and q.dtype == torch.float32:
+        N = q.shape[2] - pattern.text_len
+        if N > SMALL and N % pattern.width == 0:
+            return factored(q, k, v, pattern)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def factored(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> Tensor:
+    """What `attention` gives for the mask of this pattern: q, k, v (B, H, S, d) → (B, H, S, d).
+
+    The rows of the image have to be whole: N = h · width.
+    """
+    kind, T, width, kernel = pattern
+    (text_q, q), (text_k, k), (text_v, v) = (x.split([T, x.shape[2] - T], 2) for x in (q, k, v))
     text = F.scaled_dot_product_attention(text_q, text_k, text_v, is_causal=True)
-    q = q / math.sqrt(q.shape[-1])
-    image = Image.apply(*(x.flatten(0, 1) for x in (q, k, v, text_k, text_v)), kind, width, kernel)
-    return torch.cat([text, image.view_as(q)], 2)
+    grids = [x.unflatten(2, (-1, width)) for x in (q / math.sqrt(q.shape[-1]), k, v)]  # (B, H, h, w, d)
+    hidden = hidden_in_windows(kind, *grids[0].shape[2:4], kernel)
+    if kind == "column":
+        grids = [grid.transpose(2, 3) for grid in grids]
+    lines = (grid.flatten(0, 2).contiguous() for grid in grids)  # (n, length, d)
+    image = Lines.apply(*lines, text_k.flatten(0, 1), text_v.flatten(0, 1), hidden).view(grids[0].shape)
+    if kind == "column":
+        image = image.transpose(2, 3)
+    return torch.cat([text.transpose(1, 2), image.flatten(2, 3).transpose(1, 2)], 1).transpose(1, 2)
 
 
-class Image(torch.autograd.Function):
-    """What the picture's positions find in the text and in each other."""
+class Lines(torch.autograd.Function):
+    """What the lines of pictures find in the text and in their windows."""
 
     @staticmethod
-    def forward(ctx, q, k, v, text_k, text_v, kind, width, kernel):
-        """q, k, v (G, N, d), text_k, text_v (G, T, d) → (G, N, d). q is already divided by √d."""
-        ctx.lines = lines = Lines(kind, width)
-        masks = line_masks(kind, q.shape[1] // width, width, kernel)
-        q_lines, k_lines, v_lines = map(lines.cut, (q, k, v))
-        in_text = q @ text_k.mT  # (G, N, T)
-        most = lines.cut(in_text.amax(-1, keepdim=True))
-        parts = {}  # how many lines before → scores, then weights (lines, G, length, length)
-        for back, mask in masks.items():
-            parts[back] = (q_lines[back:] @ until(k_lines, back).mT).masked_fill_(~mask.to(q.device), -math.inf)
-            torch.maximum(most[back:], parts[back].amax(-1, keepdim=True), out=most[back:])
-        # A softmax does not mind what is taken away from all scores; the largest makes exp safe.
-        total = lines.cut(in_text.sub_(lines.join(most)).exp_().sum(-1, keepdim=True))
-        for back, part in parts.items():
-            total[back:] += part.sub_(most[back:]).exp_().sum(-1, keepdim=True)
-        found = torch.zeros_like(v_lines)
-        for back, part in parts.items():
-            found[back:] += part.div_(total[back:]) @ until(v_lines, back)
-        found = lines.join(found).baddbmm_(in_text.div_(lines.join(total)), text_v)
-        ctx.backs = list(parts)
-        ctx.save_for_backward(q, q_lines, k_lines, v_lines, text_k, text_v, found, in_text, *parts.values())
+    def forward(ctx, q, k, v, text_k, text_v, hidden):
+        """q, k, v (n, length, d), text_k, text_v (G, T, d), hidden (L, length, window) → (n, length, d)."""
+        (T, d), (L, length, window) = text_k.shape[1:], hidden.shape
+        k, v = (windows(x, window // length) for x in (k, v))
+        found, weights = torch.empty_like(q), []
+        for heads, lines in some_at_a_time(len(text_k), hidden, T):
+            P = q.new_empty(len(text_k[heads]), L * length, T + window)
+            torch.bmm(q[lines].view(-1, L * length, d), text_k[heads].mT, out=P[..., :T])
+            in_window = (q[lines] @ k[lines].mT).view(-1, L, length, window)
+            torch.add(in_window, hidden, out=P[..., T:].unflatten(1, (L, length)))
+            P = P.softmax(-1)
+            torch.bmm(P[..., :T], text_v[heads], out=found[lines].view(-1, L * length, d))
+            found[lines].baddbmm_(P.view(-1, length, T + window)[..., T:], v[lines])
+            weights.append(P)
+        ctx.save_for_backward(q, k, v, text_k, text_v, hidden, found, *weights)
         return found
 
     @staticmethod
     def backward(ctx, slope):
-        """The formulas at the top of this file, for the text and then for the lines."""
-        q, q_lines, k_lines, v_lines, text_k, text_v, found, in_text, *parts = ctx.saved_tensors
-        lines, mean = ctx.lines, (slope * found).sum(-1, keepdim=True)
-        text_dv = in_text.mT @ slope
-        ds = (slope @ text_v.mT).sub_(mean).mul_(in_text)
-        dq, text_dk = ds @ text_k, ds.mT @ q
-        slope, mean = lines.cut(slope), lines.cut(mean)
-        dq_lines, dk_lines, dv_lines = (torch.zeros_like(x) for x in (q_lines, k_lines, v_lines))
-        for back, part in zip(ctx.backs, parts):
-            until(dv_lines, back).add_(part.mT @ slope[back:])
-            ds = (slope[back:] @ until(v_lines, back).mT).sub_(mean[back:]).mul_(part)
-            dq_lines[back:] += ds @ until(k_lines, back)
-            until(dk_lines, back).add_(ds.mT @ q_lines[back:])
-        dq, dk, dv = dq.add_(lines.join(dq_lines)), lines.join(dk_lines), lines.join(dv_lines)
-        return dq, dk, dv, text_dk, text_dv, None, None, None
+        """The formulas at the top of this file, for the text and for the windows."""
+        q, k, v, text_k, text_v, hidden, found, *weights = ctx.saved_tensors
+        (T, d), (L, length, window) = text_k.shape[1:], hidden.shape
+        slope, reach = slope.contiguous(), window // length
+        mean = (slope * found).sum(-1, keepdim=True)
+        dq, text_dk, text_dv = (torch.empty_like(x) for x in (q, text_k, text_v))
+        dk, dv = q.new_zeros(2, reach - 1 + len(q), length, d)
+
+        def pictures(x: Tensor) -> Tensor:
+            return x.view(-1, L * length, x.shape[-1])
+
+        for (heads, lines), P in zip(some_at_a_time(len(text_k), hidden, T), weights):
+            in_text, in_window = P[..., :T], P.view(-1, length, T + window)[..., T:]
+            ds = (pictures(slope[lines]) @ text_v[heads].mT).sub_(pictures(mean[lines])).mul_(in_text)
+            torch.bmm(ds, text_k[heads], out=pictures(dq[lines]))
+            torch.bmm(ds.mT, pictures(q[lines]), out=text_dk[heads])
+            torch.bmm(in_text.mT, pictures(slope[lines]), out=text_dv[heads])
+            ds = (slope[lines] @ v[lines].mT).sub_(mean[lines]).mul_(in_window)
+            dq[lines].baddbmm_(ds, k[lines])
+            for line, (ds, weight) in enumerate(zip(ds.split(length, -1), in_window.split(length, -1))):
+                dk[line : line + len(q)][lines].baddbmm_(ds.mT, q[lines])
+                dv[line : line + len(q)][lines].baddbmm_(weight.mT, slope[lines])
+        return dq, dk[reach - 1 :], dv[reach - 1 :], text_dk, text_dv, None
 
 
-class Lines:
-    """The picture's positions in raster order, (G, N, …), cut into lines, (lines, G, length, …), and joined."""
-
-    def __init__(self, kind: str, width: int):
-        self.width, self.order = width, (2, 0, 1, 3) if kind == "column" else (1, 0, 2, 3)
-
-    def cut(self, x: Tensor) -> Tensor:
-        return x.unflatten(1, (-1, self.width)).permute(self.order).contiguous()
-
-    def join(self, x: Tensor) -> Tensor:
-        back = (1, 2, 0, 3) if self.order[0] == 2 else (1, 0, 2, 3)
-        return x.permute(back).flatten(1, 2)
+def some_at_a_time(heads: int, hidden: Tensor, text_len: int) -> Iterator[tuple[slice, slice]]:
+    """So many of the G heads that their scores fit into the cache, and the lines of these heads."""
+    L, length, window = hidden.shape
+    step = max(1, AT_A_TIME // (L * length * (text_len + window)))
+    for first in range(0, heads, step):
+        yield slice(first, first + step), slice(first * L, (first + step) * L)
 
 
-def until(x: Tensor, back: int) -> Tensor:
-    """All lines but the last `back`."""
-    return x[: len(x) - back]
+def windows(lines: Tensor, reach: int) -> Tensor:
+    """Each line and the reach - 1 before it, not copied: (n, length, d) → (n, reach · length, d).
 
-
-@lru_cache
-def line_masks(kind: str, height: int, width: int, kernel: int) -> dict[int, Tensor]:
-    """How many lines before lie those that a line sees → which of their positions each position sees.
-
-    >>> {back: mask.int().tolist() for back, mask in line_masks("row", 3, 2, 3).items()}
-    {0: [[1, 0], [1, 1]], 1: [[1, 1], [0, 1]]}
+    >>> windows(torch.arange(4.0).view(4, 1, 1), 2).flatten(1).tolist()
+    [[0.0, 0.0], [0.0, 1.0], [1.0, 2.0], [2.0, 3.0]]
     """
-    mask = whole_mask(kind, 0, height, width, kernel).view(height, width, height, width)
-    if kind == "column":
-        mask = mask.permute(1, 0, 3, 2)
-    last = mask[-1].transpose(0, 1).flip(0)  # what the last line sees of itself, of the one before, …
-    return {back: seen for back, seen in enumerate(last) if seen.any()}
+    n, length, d = lines.shape
+    lines = F.pad(lines, (0, 0, 0, 0, reach - 1, 0))
+    return lines.as_strided((n, reach * length, d), (length * d, d, 1))
 
 
 @lru_cache
-def whole_mask(kind: str, text_len: int, height: int, width: int, kernel: int) -> Tensor:
-    """The whole mask, made once."""
+def hidden_in_windows(kind: str, height: int, width: int, kernel: int) -> Tensor:
+    """What to add to the scores of each line (L) with its window: 0, or -∞ if hidden, (L, length, window).
+
+    >>> hidden_in_windows("row", 3, 2, 3)[1].tolist()
+    [[0.0, 0.0, 0.0, -inf], [-inf, 0.0, 0.0, 0.0]]
+    """
     with torch.device("cpu"):
-        return mask_of(kind, text_len, height, width, kernel)
+        seen = mask_of(kind, 0, height, width, kernel).view(height, width, height, width)
+        seen = seen.permute(1, 3, 0, 2) if kind == "column" else seen.transpose(1, 2)  # (L, L, length, length)
+        reach = int(seen[-1].any(-1).any(-1).sum())  # the last line sees the most
+        nothing = torch.zeros_like(seen[:, : reach - 1])
+        seen = torch.cat([nothing, seen], 1)  # before the first line
+        own = [lines[line : line + reach].transpose(0, 1).flatten(1) for line, lines in enumerate(seen)]
+        return torch.zeros(len(own), *own[0].shape).masked_fill_(~torch.stack(own), -math.inf)

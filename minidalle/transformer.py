@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from minidalle.config import DALLEConfig
+from minidalle.factored import Pattern, attend
 from minidalle.masks import layer_kinds, layer_masks, windows
 
 
@@ -52,20 +53,19 @@ class Block(nn.Module):
         """Queries, keys and values of x (B, S, D), each (B, H, S, d)."""
         B, S, D = x.shape
         qkv = self.qkv(self.norm_1(x)).view(B, S, 3, self.heads, D // self.heads)
-        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return tuple(part.transpose(1, 2) for part in qkv.unbind(2))
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Add what attention found, (B, H, S, d), to x (B, S, D), then the MLP."""
         x = x + self.out(attended.transpose(1, 2).flatten(2))  # (B, S, D)
         return x + self.down(F.gelu(self.up(self.norm_2(x))))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        q, k, v = self.split_heads(x)
-        return self.finish(x, F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+    def forward(self, x: Tensor, mask: Tensor, pattern: Pattern | None = None) -> Tensor:
+        return self.finish(x, attend(*self.split_heads(x), mask, pattern))
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Attention in plain sight: what the fast kernel in `Block.forward` computes.
+    """Attention in plain sight: what `factored.attend` computes in faster ways.
 
     q, k, v (B, H, S, d), mask (S, S). Returns the mixed values (B, H, S, d) and the weights
     (B, H, S, S), which the notebooks draw.
@@ -134,6 +134,10 @@ class DALLE(nn.Module):
         """The (S, S) mask of a layer."""
         return getattr(self, f"mask_{self.kinds[layer]}")
 
+    def pattern(self, layer: int) -> Pattern:
+        """What the mask of a layer is made of."""
+        return Pattern(self.kinds[layer], self.config.text_len, self.config.grid, self.config.kernel)
+
     def windows(self, layer: int) -> tuple[slice | Tensor, ...]:
         """Which image positions each image position of a layer sees."""
         return windows(self.kinds[layer], self.config.grid, self.config.grid, self.config.kernel)
@@ -163,7 +167,7 @@ class DALLE(nn.Module):
         x = torch.cat([self.embed_text(text), self.embed_image(image)], dim=1)
         S = x.shape[1]
         for layer, block in enumerate(self.blocks):
-            inputs = x, self.mask(layer)[:S, :S]
+            inputs = x, self.mask(layer)[:S, :S], self.pattern(layer)
             x = checkpoint(block, *inputs, use_reentrant=False) if self.recompute else block(*inputs)
         return self.norm(x)
 

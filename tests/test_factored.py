@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from minidalle import factored as module
-from minidalle.factored import factored
+from minidalle.factored import Pattern, attend, factored
 from minidalle.masks import mask_of
 from minidalle.transformer import attention
 
@@ -12,15 +12,25 @@ SIZES = [(5, 4, 4, 3), (3, 2, 5, 5), (7, 6, 3, 1), (2, 1, 4, 3)]  # T, h, w, ker
 
 
 @pytest.mark.parametrize("kind", ["row", "column", "convolutional", "causal"])
-@pytest.mark.parametrize("small", [0, 128])
+@pytest.mark.parametrize("at_a_time", [1, 400, 2**21])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_is_attention_with_the_mask(kind, size, small, monkeypatch):
-    monkeypatch.setattr(module, "SMALL", small)
+def test_it_is_attention_with_the_mask(kind, size, at_a_time, monkeypatch):
+    monkeypatch.setattr(module, "AT_A_TIME", at_a_time)
     T, h, w, kernel = size
     chance = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 3, T + h * w, 8, generator=chance, dtype=torch.float64, requires_grad=True) for _ in "qkv")
     wanted, _ = attention(q, k, v, mask_of(kind, T, h, w, kernel))
-    found = factored(q, k, v, kind, T, w, kernel)
+    found = factored(q, k, v, Pattern(kind, T, w, kernel))
     assert torch.allclose(found, wanted, atol=1e-12)
     slopes = [torch.autograd.grad(result.square().sum(), (q, k, v)) for result in (wanted, found)]
     assert all(torch.allclose(a, b, atol=1e-11) for a, b in zip(*slopes))
+
+
+@pytest.mark.parametrize("side, cut", [(8, False), (12, True)])
+def test_only_large_pictures_are_cut(side, cut, monkeypatch):
+    calls = []
+    monkeypatch.setattr(module, "factored", lambda *asked: calls.append(asked) or factored(*asked))
+    q, k, v = torch.randn(3, 1, 2, 4 + side**2, 8, generator=torch.Generator().manual_seed(0))
+    mask = mask_of("row", 4, side, side, 3)
+    found = attend(q, k, v, mask, Pattern("row", 4, side, 3))
+    assert bool(calls) == cut and torch.allclose(found, attention(q, k, v, mask)[0], atol=1e-5)
