@@ -1,21 +1,13 @@
-"""How fast, and how near to what the machine can do: each figure beside a limit measured with it.
+"""Every path that somebody waits for, beside what they would otherwise take and the machine's limit.
 
-B images at a time, N image tokens, P parameters. A limit is what the machine could do at most: a
-product of two square matrices for the arithmetic, a copy for the memory. Only FLOPs that the model needs count (`plan.forward_flops`),
-whatever was computed besides. Random tokens and weights are as fast as learned ones.
-
-A peer is what one would otherwise take (peers.py). Ours, the peers and the limits take turns in
-one process, so that a slow minute of the machine hits all of them, and what counts is the ratio.
+B images at a time, N image tokens, P parameters. How a figure comes about is in timing.py, the
+peers are in peers.py. Only FLOPs that the model needs count (`plan.forward_flops`), whatever was
+computed besides. Random tokens and weights are as fast as learned ones.
 """
 
-import re
-import resource
-import statistics
 import sysconfig
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -35,112 +27,19 @@ from minidalle.factored import Pattern, attend
 from minidalle.masks import mask_of
 from minidalle.plan import forward_flops
 from minidalle.sampling import for_few_rows, sample
-from minidalle.training import Alone, Job, State, take_step
+from minidalle.timing import Row, Setting, Works, beside, copy_limit, matmul_limit, once, watched
+from minidalle.training import Job, State, take_step
 from minidalle.transformer import DALLE
 from minidalle.weights import DATA, Pretrained
 
 # The size at which CPUs are compared: 64 text and 256 image tokens.
 MIDDLE = DALLEConfig(vocab=1024, text_len=64, codebook=1024, grid=16, width=256, depth=6, heads=8, kernel=5)
-BATCHES = (1, 8, 32)  # candidates that are drawn together
+BATCHES = (1, 8, 32, 64)  # candidates that are drawn together
 CANDIDATES, KEPT = 512, 32
 LETTERS, MERGES = 5_000_000, 16_384  # of the text that a vocabulary is learned from, and what is learned
 SCENES = 4000  # captions to cut, pictures to paint
-STREAMS = ((64, 32), (32, 8))  # text tokens, and side of the grid: middle and tiny
+STREAMS = ((64, 32, 1), (32, 8, 20))  # text tokens, side of the grid, and how often in a turn
 DVAE_SIZE, CLIP_SIZE = PRESETS["paper"].dvae, OPENAI_CLIP["ViT-B/32"]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a benchmark is asked for; each takes what concerns it."""
-
-    config: DALLEConfig
-    batch: int | None = None  # if it is not to be the benchmark's own
-    repeat: int = 5
-    team: Alone = field(default_factory=Alone)
-    peer: bool = False  # beside those that `make bench-peers` installs
-    profile: bool = False  # and print where the time goes
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: how many units a second, beside what the limit would allow or what a peer does."""
-
-    what: str
-    unit: str
-    rates: list[float]  # of each repetition
-    limit: float | None = None  # in the same unit: what the machine could do, or what the peer did
-    why: str = ""  # what the limit is, or who the peer
-
-    def figures(self) -> dict:
-        """Median, p10 and p90 of the rates, and the share of the limit."""
-        tenths = statistics.quantiles(self.rates, n=10, method="inclusive")
-        median = statistics.median(self.rates)
-        share = median / self.limit if self.limit else None
-        return {"what": self.what, "unit": self.unit, "median": median, "p10": tenths[0], "p90": tenths[-1],
-                "limit": self.limit, "share": share, "why": self.why}
-
-
-Works = dict[str, Callable[[], object]]
-Limits = dict[str, Callable[[], float]]
-
-
-def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[], object], theirs: Works,
-           limits: Limits | None = None) -> list[Row]:
-    """A row for each limit and one for each peer: `many` units in a call of `ours` and of theirs; a
-    limit measures itself, in units a second. All take turns, after once that does not count."""
-    if asked.profile:
-        print(profile(what, ours), end="\n\n")
-    works, limits = {"ours": ours, **theirs}, limits or {}
-    turns = [
-        {name: many / once(work, asked.team.device) for name, work in works.items()}
-        | {name: measure() for name, measure in limits.items()}
-        for _ in range(asked.repeat + 1)
-    ][1:]
-    rates = {name: [turn[name] for turn in turns] for name in turns[0]}
-    others = [(statistics.median(rates[name]), name) for name in [*limits, *theirs]]
-    return [Row(what, unit, rates["ours"], *other) for other in others or [()]]
-
-
-def once(work: Callable[[], object], device: torch.device) -> float:
-    """How long `work` takes, in seconds."""
-    begin = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - begin
-
-
-def usual(work: Callable[[], object], device: torch.device) -> float:
-    """How long `work` usually takes, in seconds: the median of ten times."""
-    return statistics.median([once(work, device) for _ in range(11)][1:])
-
-
-def profile(what: str, work: Callable[[], object], most: int = 8) -> str:
-    """The operations in which the CPU spends its time, as a Markdown table."""
-    work()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
-        work()
-    ops = sorted(found.key_averages(), key=lambda op: -op.self_cpu_time_total)
-    total = sum(op.self_cpu_time_total for op in ops)
-    rows = [(op.key, op.count, op.self_cpu_time_total / total) for op in ops[:most]]
-    rest = sum(op.count for op in ops[most:]), 1 - sum(share for _, _, share in rows)
-    lines = [f"| {what} | calls | share of the CPU's time |", "|---|---|---|"]
-    lines += [f"| {name} | {calls:,} | {share:.0%} |" for name, calls, share in [*rows, ("the rest", *rest)]]
-    return "\n".join(lines)
-
-
-def matmul_limit(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of a product of two large square matrices of random numbers."""
-    n = 8192 if device.type == "cuda" else 1024
-    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in "ab")
-    return 2 * n**3 / usual(lambda: a @ b, device)
-
-
-def copy_limit(device: torch.device) -> float:
-    """Bytes/s that can be read, from a copy (which reads and writes)."""
-    source = torch.zeros(2**28 if device.type == "cuda" else 2**24, device=device)
-    target = torch.empty_like(source)
-    return 2 * source.nbytes / usual(lambda: target.copy_(source), device)
 
 
 # ---- the transformer --------------------------------------------------------------------
@@ -246,10 +145,10 @@ def bench_candidates(asked: Setting) -> list[Row]:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             spent[name] = pool.submit(work, config, CANDIDATES, KEPT, torch.get_num_threads()).result()
     what, (mine, grown) = f"{CANDIDATES} candidates, {KEPT} kept", spent.pop("ours")
-    rows = [Row(what, "images/s", [CANDIDATES / mine] * 2, CANDIDATES / took, name)
+    rows = [Row(what, "images/s", [CANDIDATES / mine], CANDIDATES / took, name)
             for name, (took, _) in spent.items()]
-    rows = rows or [Row(what, "images/s", [CANDIDATES / mine] * 2)]
-    return rows + [Row(f"{what}: memory above the weights", "GB", [grown / 1e9] * 2, 1.5, "what it may take at most")]
+    rows = rows or [Row(what, "images/s", [CANDIDATES / mine])]
+    return rows + [Row(f"{what}: memory above the weights", "GB", [grown / 1e9], 1.5, "what it may take at most")]
 
 
 def draw_and_keep(config: DALLEConfig, candidates: int, kept: int, threads: int) -> tuple[float, int]:
@@ -278,29 +177,15 @@ def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
     return dvae, clip
 
 
-def watched(work: Callable[[], object]) -> tuple[float, int]:
-    """Seconds that `work` takes, and by how many bytes this process's peak grows."""
-    before = peak_memory()
-    return once(work, torch.device("cpu")), peak_memory() - before
-
-
-def peak_memory() -> int:
-    """The most bytes of memory that this process has had."""
-    status = Path("/proc/self/status")  # Linux; what `getrusage` says there includes the parent's
-    if status.is_file():
-        return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS
-
-
 def bench_attention(asked: Setting) -> list[Row]:
     """Forward and backward of attention alone: each kind of layer, beside a dense causal one."""
     c, device, rows = asked.config, asked.team.device, []
-    for T, side in STREAMS:
+    for T, side, times in STREAMS:
         shape = asked.batch or 8, c.heads, T + side**2, c.width // c.heads
         qkv = [torch.randn(shape, device=device, requires_grad=True) for _ in "qkv"]
 
         def passes(attend, **how):
-            return lambda: torch.autograd.grad(attend(*qkv, **how).sum(), qkv)
+            return lambda: [torch.autograd.grad(attend(*qkv, **how).sum(), qkv) for _ in range(times)]
 
         for kind in ("row", "column", "convolutional"):
             mask = mask_of(kind, T, side, side, c.kernel).to(device)
@@ -309,7 +194,7 @@ def bench_attention(asked: Setting) -> list[Row]:
                 "the same mask, whole": passes(F.scaled_dot_product_attention, attn_mask=mask),
             }
             ours = passes(attend, mask=mask, pattern=Pattern(kind, T, side, c.kernel))
-            rows += beside(asked, f"{kind} attention, {T} + {side**2} tokens", "passes/s", 1, ours, theirs)
+            rows += beside(asked, f"{kind} attention, {T} + {side**2} tokens", "passes/s", times, ours, theirs)
     return rows
 
 
@@ -405,13 +290,3 @@ def paint_some(count: int) -> None:
 
 BENCHES = {"sample": bench_sample, "candidates": bench_candidates, "train": bench_train, "attention": bench_attention,
            "bpe": bench_bpe, "dvae": bench_dvae, "clip": bench_clip, "scenes": bench_scenes}
-
-
-def table(rows: list[dict]) -> str:
-    """The figures as a Markdown table; the ratio is to the limit, or to the peer."""
-    lines = ["| what | median | p10 | p90 | beside | ratio | which is |", "|---|---|---|---|---|---|---|"]
-    for row in rows:
-        figures = [f"{row[name]:,.4g}" if row[name] else "" for name in ("median", "p10", "p90", "limit")]
-        share = f"{row['share']:.3g}" if row["share"] else ""
-        lines.append(f"| {row['what']}, {row['unit']} | {' | '.join(figures)} | {share} | {row['why']} |")
-    return "\n".join(lines)

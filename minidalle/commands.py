@@ -363,18 +363,19 @@ def bench(args) -> None:
     set_threads(args.threads)
     import torch
 
-    from minidalle import bench as clock
+    from minidalle import bench as chapter
+    from minidalle import timing
     from minidalle.training import Alone
 
-    config = find_preset(args.preset).dalle if args.preset else clock.MIDDLE
+    config = find_preset(args.preset).dalle if args.preset else chapter.MIDDLE
     config = replace(config, depth=args.depth or config.depth)
     how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
     team = Alone(find_device(args.device), **how)
-    asked = clock.Setting(config, args.batch, args.repeat, team, args.peer, args.profile)
+    asked = timing.Setting(config, args.batch, args.repeat, team, args.peer, args.profile)
     text = around_marks(args.into) if args.into else None  # not after half an hour
     paths = BENCHES if args.path == "all" else [args.path]
-    rows = [row.figures() for path in paths for row in clock.BENCHES[path](asked)]
-    printed = f"{today()}, {machine()}, {args.device}, {torch.get_num_threads()} of its threads\n\n{clock.table(rows)}\n"
+    rows = [row.figures() for path in paths for row in chapter.BENCHES[path](asked)]
+    printed = f"{today()}, {machine()}, {args.device}, {torch.get_num_threads()} of its threads\n\n{timing.table(rows)}\n"
     if text:
         part = args.into.with_name(args.into.name + ".part")
         part.write_text(printed.join(text), encoding="utf-8")

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minidalle import emoji, files, scenes, shards
+from minidalle import emoji, files, painting, scenes, shards
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
@@ -45,7 +45,7 @@ class Scenes:
             family = [scene] + [scenes.variation(scene, rng) for _ in range(self.near_misses)]
             family = [s for s in dict.fromkeys(family) if scenes.split(s) == self.wanted]
             seed = rng.getrandbits(32)
-            items += [(s, *scenes.settle(s, Random(seed), self.image_size)) for s in family]
+            items += [(s, *painting.settle(s, Random(seed), self.image_size)) for s in family]
         return items[:size]
 
     def captions(self, items: list) -> list[str]:
@@ -54,7 +54,7 @@ class Scenes:
 
     def load(self, items: list) -> np.ndarray:
         """The scenes, painted."""
-        return np.stack([scenes.paint(*item[1:], self.image_size) for item in items])
+        return np.stack([painting.paint(*item[1:], self.image_size) for item in items])
 
 
 class Pictures:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from minidalle import emoji, judge, pipeline, scenes
+from minidalle import emoji, judge, painting, pipeline, scenes
 from minidalle.clip import features
 from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
 from minidalle.dvae import codebook_use
@@ -29,7 +29,7 @@ def reading(models, captions: int, candidates: int, seed: int) -> dict[str, floa
     """How often the judge reads freshly painted scenes exactly, without and with emoji."""
     rng, exact = Random(f"{seed} judge"), {"geometric": [], "with emoji": []}
     painted = [scenes.sample_scene(rng, rng.choice(("unseen", "combination"))) for _ in range(captions)]
-    seen = judge.read(np.stack([scenes.draw(scene, rng) for scene in painted]))
+    seen = judge.read(np.stack([painting.draw(scene, rng) for scene in painted]))
     for scene, read in zip(painted, seen):
         plain = all(thing.name in scenes.SHAPES for thing in scene.things)
         exact["geometric" if plain else "with emoji"].append(not judge.differences(scene, read))

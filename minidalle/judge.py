@@ -1,7 +1,7 @@
 """A judge that reads a picture back into a scene, without CLIP and without the caption.
 
 It compares the picture with every thing of the world at every place. Nothing is learnt: the
-templates are the sprites that `scenes.draw` paints with, and the reading is the one that
+templates are the sprites that `painting.draw` paints with, and the reading is the one that
 leaves the smallest squared difference (so it is the likeliest one under Gaussian noise).
 
 How: the border tells the background B. What differs from it, J = picture - B, must be made of
@@ -24,9 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minidalle.scenes import (
-    BACKGROUNDS, COLOURS, FILLS, OBJECTS, SHAPES, SIZES, Scene, Thing, canonical, sprite,
-)  # fmt: skip
+from minidalle.painting import sprite
+from minidalle.scenes import BACKGROUNDS, COLOURS, FILLS, OBJECTS, SHAPES, SIZES, Scene, Thing, canonical
 
 LEAST = 0.4  # a thing counts as seen if it explains this share of its own sprite
 UNCLEAR = 0.5  # a picture is unclear if more than this share of it stays unexplained

@@ -1,32 +1,26 @@
-"""The captioned world: caption ↔ scene → picture, with the truth known exactly.
+"""The captioned world: caption ↔ scene, with the truth known exactly.
 
 A photograph's caption is never complete, so nobody can say for certain that a picture drawn
 from it is right. Here one can: a `Scene` holds all that may be said, `caption_of` says it,
-`parse` reads it back, and `draw` paints it. Everything the world knows is a row of a table
-below, so a new shape or relation is a new row.
+`parse` reads it back, and `painting.draw` paints it. Everything the world knows is a row of a
+table below, so a new shape or relation is a new row.
 
 What a caption leaves unsaid is either fixed or free. Things are large and filled unless it says
 otherwise; a background that it does not name may be any, and where exactly a thing stands no
-caption mentions. It stands on squared paper, so that a small autoencoder, which sees a picture
-in patches, meets each thing in few guises.
+caption mentions.
 
 Some combinations never appear in training (`split`), so that a model can be asked for a thing
 it has seen no picture of, though it knows each part.
-
-Drawing runs at several thousand pictures of 32×32 a second on one core: each thing is painted
-once, eight times too large, averaged down to its size (that is the anti-aliasing) and kept.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from random import Random
 from zlib import crc32
 
 import numpy as np
 
-from minidalle.emoji import OBJECTS, load_pack, object_sprite
+from minidalle.emoji import OBJECTS
 
 # ---- the tables -------------------------------------------------------------------------
 
@@ -64,7 +58,6 @@ COLOURS = {
 }
 FILLS = ("filled", "outlined", "striped")
 SIZES = {"large": 14, "small": 11}  # pixels a side in a 32×32 picture
-SQUARES = 8  # things stand on squared paper of 8×8 squares, with a small margin
 COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
 # phrase → (down, right): where the first thing lies, seen from the second
 RELATIONS = {
@@ -193,112 +186,6 @@ def _parse_thing(phrase: str) -> Thing:
 
 
 _ADJECTIVES = {"colour": COLOURS, "fill": FILLS, "size": SIZES}
-
-# ---- scene → picture --------------------------------------------------------------------
-
-
-def draw(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
-    """Paint a scene; `rng` says where in its region each thing stands, and what is left open.
-
-    Returns uint8 (image_size, image_size, 3). Raises ValueError where three things are asked
-    of a picture under 64 pixels a side: they would be too small to tell apart.
-    """
-    return paint(*settle(scene, rng, image_size), image_size)
-
-
-def settle(scene: Scene, rng: Random, image_size: int = 32) -> tuple[Scene, tuple]:
-    """Decide what the scene leaves open: its background, and (top, left, side) of each thing."""
-    if scene.background is None:
-        coloured = [thing.colour for thing in scene.things]
-        scene = replace(scene, background=rng.choice([b for b in BACKGROUNDS if b not in coloured]))
-    if len(scene.things) > 2 and image_size < 64:
-        raise ValueError("three things need a picture of at least 64×64 pixels")
-    places, square = [], image_size / SQUARES
-    for thing, (top, left, height, width) in _regions(scene):
-        share = 0.75 if len(scene.things) > 2 else 1
-        side = round(SIZES[thing.size] * image_size / 32 * share)
-        top = round(image_size * top + _stand(side, image_size * height, square, rng))
-        left = round(image_size * left + _stand(side, image_size * width, square, rng))
-        places.append((top, left, side))
-    return scene, tuple(places)
-
-
-def paint(scene: Scene, places: tuple[tuple[int, int, int], ...], image_size: int = 32) -> np.ndarray:
-    """The picture of a scene whose things stand at these places, uint8 (size, size, 3)."""
-    canvas = np.empty((image_size, image_size, 3), np.float32)
-    canvas[:] = BACKGROUNDS[scene.background]
-    for (thing, _), (top, left, side) in zip(_regions(scene), places):
-        colour, cover = sprite(thing.name, thing.colour, thing.fill, side)
-        patch = canvas[top : top + side, left : left + side]
-        patch *= 1 - cover
-        patch += colour
-    return (canvas + 0.5).astype(np.uint8)
-
-
-def _stand(side: int, room: float, square: float, rng: Random) -> float:
-    """Where in `room` pixels a thing begins: a whole number of squares, plus half its margin."""
-    box = min(room, -(-side // square) * square)
-    return square * rng.randint(0, int((room - box) // square)) + (box - side) / 2
-
-
-# The regions of 1, 2, 3 or 4 equal things: (top, left, height, width) in shares of the side.
-_COUNTED = {
-    1: [(1 / 8, 1 / 8, 3 / 4, 3 / 4)],
-    2: [(1 / 4, 0, 1 / 2, 1 / 2), (1 / 4, 1 / 2, 1 / 2, 1 / 2)],
-    3: [(0, 1 / 4, 1 / 2, 1 / 2), (1 / 2, 0, 1 / 2, 1 / 2), (1 / 2, 1 / 2, 1 / 2, 1 / 2)],
-    4: [(top, left, 1 / 2, 1 / 2) for top in (0, 1 / 2) for left in (0, 1 / 2)],
-}
-
-
-def _regions(scene: Scene) -> Iterator[tuple[Thing, tuple[float, float, float, float]]]:
-    """Each thing to paint and the region in which it may stand."""
-    if len(scene.things) == 1:
-        for region in _COUNTED[scene.things[0].count]:
-            yield scene.things[0], region
-        return
-    n, (down, right) = len(scene.things), RELATIONS[scene.relation]
-    for i, thing in enumerate(scene.things[:: -1 if down + right > 0 else 1]):
-        yield thing, (i / n, 1 / 4, 1 / n, 1 / 2) if down else (1 / 4, i / n, 1 / 2, 1 / n)
-
-
-@lru_cache(maxsize=None)
-def sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
-    """A thing's colour, already multiplied by its cover, and its cover: (side, side, 3 and 1)."""
-    if name in OBJECTS:
-        rgba = object_sprite(_pack(), name, side) * np.float32([255, 255, 255, 1])
-        return rgba[..., :3], rgba[..., 3:]
-    fine = 8  # sub-pixels per pixel and side
-    axis = (np.arange(side * fine) + 0.5) / (side * fine / 2) - 1
-    inside = np.broadcast_to(SHAPES[name](axis[None, :], axis[:, None]), (side * fine,) * 2)
-    if fill == "outlined":
-        inside = inside & ~_shrink(inside, round(side * fine / 9))
-    cover = _average(inside[..., None], fine)
-    colour = np.float32(COLOURS[colour])
-    if fill != "striped":
-        return cover * colour, cover
-    # Bands two pixels high at 32×32 (a sixth of the thing), in the colour and in a pale tint of it by turns.
-    dark = inside & (np.arange(side * fine)[:, None] // (round(side / 6) * fine) % 2 == 0)
-    dark = _average(dark[..., None], fine)
-    return dark * colour + (cover - dark) * (0.25 * colour + 0.75 * 255), cover
-
-
-def _average(inside: np.ndarray, fine: int) -> np.ndarray:
-    """Share of each pixel's fine × fine sub-pixels that are inside: (side, side, 1)."""
-    side = len(inside) // fine
-    return inside.reshape(side, fine, side, fine, 1).mean((1, 3), dtype=np.float32)
-
-
-def _shrink(inside: np.ndarray, steps: int) -> np.ndarray:
-    """Take `steps` layers off a region, square and diagonal by turns, which is nearly round."""
-    for step in range(steps):
-        padded = np.pad(inside, 1)
-        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-        if step % 2:
-            inside = inside & padded[:-2, :-2] & padded[2:, 2:] & padded[:-2, 2:] & padded[2:, :-2]
-    return inside
-
-
-_pack = lru_cache(load_pack)
 
 # ---- which scenes are for training ------------------------------------------------------
 

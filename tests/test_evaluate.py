@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from minidalle import evaluate, scenes
+from minidalle import evaluate, painting, scenes
 from minidalle.datasets import to_tensor
 
 
@@ -22,7 +22,7 @@ def test_exact_rates_follow_the_ranking(monkeypatch):
     def draw(models, caption, candidates, keep, seed):
         right = scenes.parse(caption)
         wrong = scenes.variation(right, Random(0))
-        painted = np.stack([scenes.draw(scene, Random(seed)) for scene in (wrong, right)])
+        painted = np.stack([painting.draw(scene, Random(seed)) for scene in (wrong, right)])
         return SimpleNamespace(pictures=to_tensor(painted), order=torch.tensor([1, 0]))
 
     monkeypatch.setattr(evaluate.pipeline, "draw", draw)

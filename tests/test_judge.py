@@ -1,4 +1,4 @@
-"""The judge: does it read what `scenes.draw` painted, and does it name what is wrong?"""
+"""The judge: does it read what `painting.draw` painted, and does it name what is wrong?"""
 
 from dataclasses import replace
 from random import Random
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from minidalle.judge import differences, read
-from minidalle.scenes import OBJECTS, canonical, draw, paint, parse, sample_scene, settle
+from minidalle.painting import draw, paint, settle
+from minidalle.scenes import OBJECTS, canonical, parse, sample_scene
 
 
 def fresh(count, with_emoji, image_size=32):

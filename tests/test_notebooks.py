@@ -164,8 +164,8 @@ FAILED = {"output_type": "error", "ename": "ValueError", "evalue": "", "tracebac
     (code("from minidalle.scenes import _star", 2), "not public"),
     (code("from minidalle._secret import star", 2), "not public"),
     (code("from minidalle.scenes import tsar", 2), "scenes.tsar does not exist"),
-    (code("import minidalle.painting", 2), "painting does not exist"),
-    (code("if 1:\n    from minidalle.painting import star", 2), "painting.star does not exist"),
+    (code("import minidalle.sculpture", 2), "sculpture does not exist"),
+    (code("if 1:\n    from minidalle.sculpture import star", 2), "sculpture.star does not exist"),
 ])  # fmt: skip
 def test_a_spoilt_cell(sound, cell, words):
     sound["cells"][2] = cell

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from minidalle import scenes, training, weights
+from minidalle import painting, scenes, training, weights
 from minidalle.config import DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.dvae import DVAE, codebook_use
 from minidalle.sampling import sample
@@ -283,7 +283,7 @@ def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
     """Codes here are the nearest colour of each 4×4 patch. About 5 seconds on one core."""
     rng = Random(1)
     drawn = {scenes.caption_of(s): s for s in (scenes.sample_scene(rng) for _ in range(16))}
-    pictures = np.stack([scenes.draw(scene, rng) for scene in drawn.values()])
+    pictures = np.stack([painting.draw(scene, rng) for scene in drawn.values()])
     patches = pictures.reshape(-1, 8, 4, 8, 4, 3).mean((2, 4)).reshape(-1, 64, 1, 3)
     palette = np.array([*scenes.COLOURS.values(), *scenes.BACKGROUNDS.values()])
     codes = torch.from_numpy(np.square(patches - palette).sum(-1).argmin(-1))

@@ -1,0 +1,137 @@
+"""How a speed is measured, so that it says something on a machine that is never quiet.
+
+What is timed, its peers (what one would otherwise take) and the limits take turns in one process:
+a slow minute hits all of them, and what counts is the ratio. A limit is what the machine could do
+at most: a product of two square matrices for the arithmetic, a copy for the memory.
+"""
+
+import re
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from minidalle.config import DALLEConfig
+from minidalle.training import Alone
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a benchmark is asked for; each takes what concerns it."""
+
+    config: DALLEConfig
+    batch: int | None = None  # if it is not to be the benchmark's own
+    repeat: int = 5
+    team: Alone = field(default_factory=Alone)
+    peer: bool = False  # beside those that `make bench-peers` installs
+    profile: bool = False  # and print where the time goes
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: how many units a second, beside what the limit would allow or what a peer does."""
+
+    what: str
+    unit: str
+    rates: list[float]  # of each repetition
+    limit: float | None = None  # in the same unit: what the machine could do, or what the peer did
+    why: str = ""  # what the limit is, or who the peer
+
+    def figures(self) -> dict:
+        """Median, p10 and p90 of the rates, and the share of the limit."""
+        p10, median, p90 = np.quantile(self.rates, (0.1, 0.5, 0.9)).tolist()
+        share = median / self.limit if self.limit else None
+        return {"what": self.what, "unit": self.unit, "median": median, "p10": p10, "p90": p90,
+                "limit": self.limit, "share": share, "why": self.why}
+
+
+Works = dict[str, Callable[[], object]]
+Limits = dict[str, Callable[[], float]]
+
+
+def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[], object], theirs: Works,
+           limits: Limits | None = None) -> list[Row]:
+    """A row for each limit and one for each peer: `many` units in a call of `ours` and of theirs; a
+    limit measures itself, in units a second. All take turns, after once that does not count."""
+    if asked.profile:
+        print(profile(what, ours), end="\n\n")
+    works, limits = {"ours": ours, **theirs}, limits or {}
+    turns = [
+        {name: many / once(work, asked.team.device) for name, work in works.items()}
+        | {name: measure() for name, measure in limits.items()}
+        for _ in range(asked.repeat + 1)
+    ][1:]
+    rates = {name: [turn[name] for turn in turns] for name in turns[0]}
+    others = [(statistics.median(rates[name]), name) for name in [*limits, *theirs]]
+    return [Row(what, unit, rates["ours"], *other) for other in others or [()]]
+
+
+def once(work: Callable[[], object], device: torch.device) -> float:
+    """How long `work` takes, in seconds."""
+    begin = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def usual(work: Callable[[], object], device: torch.device) -> float:
+    """How long `work` usually takes, in seconds: the median of ten times."""
+    return statistics.median([once(work, device) for _ in range(11)][1:])
+
+
+def profile(what: str, work: Callable[[], object], most: int = 8) -> str:
+    """The operations in which the CPU spends its time, as a Markdown table."""
+    work()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        work()
+    ops = sorted(found.key_averages(), key=lambda op: -op.self_cpu_time_total)
+    total = sum(op.self_cpu_time_total for op in ops)
+    rows = [(op.key, op.count, op.self_cpu_time_total / total) for op in ops[:most]]
+    rest = sum(op.count for op in ops[most:]), 1 - sum(share for _, _, share in rows)
+    lines = [f"| {what} | calls | share of the CPU's time |", "|---|---|---|"]
+    lines += [f"| {name} | {calls:,} | {share:.0%} |" for name, calls, share in [*rows, ("the rest", *rest)]]
+    return "\n".join(lines)
+
+
+def matmul_limit(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s of a product of two large square matrices of random numbers."""
+    n = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in "ab")
+    return 2 * n**3 / usual(lambda: a @ b, device)
+
+
+def copy_limit(device: torch.device) -> float:
+    """Bytes/s that can be read, from a copy (which reads and writes)."""
+    source = torch.zeros(2**28 if device.type == "cuda" else 2**24, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / usual(lambda: target.copy_(source), device)
+
+
+def watched(work: Callable[[], object]) -> tuple[float, int]:
+    """Seconds that `work` takes, and by how many bytes this process's peak grows."""
+    before = peak_memory()
+    return once(work, torch.device("cpu")), peak_memory() - before
+
+
+def peak_memory() -> int:
+    """The most bytes of memory that this process has had."""
+    status = Path("/proc/self/status")  # Linux; what `getrusage` says there includes the parent's
+    if status.is_file():
+        return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS
+
+
+def table(rows: list[dict]) -> str:
+    """The figures as a Markdown table; the ratio is to the limit, or to the peer."""
+    lines = ["| what | median | p10 | p90 | beside | ratio | which is |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        figures = [f"{row[name]:,.4g}" if row[name] else "" for name in ("median", "p10", "p90", "limit")]
+        share = f"{row['share']:.3g}" if row["share"] else ""
+        lines.append(f"| {row['what']}, {row['unit']} | {' | '.join(figures)} | {share} | {row['why']} |")
+    return "\n".join(lines)
