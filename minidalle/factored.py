@@ -118,8 +118,8 @@ class Lines(torch.autograd.Function):
             torch.bmm(in_text.mT, pictures(slope[lines]), out=text_dv[heads])
             ds = (slope[lines] @ v[lines].mT).sub_(mean[lines]).mul_(in_window)
             dq[lines].baddbmm_(ds, k[lines])
-            for line, (ds, weight) in enumerate(zip(ds.split(length, -1), in_window.split(length, -1))):
-                dk[line : line + len(q)][lines].baddbmm_(ds.mT, q[lines])
+            for line, (part, weight) in enumerate(zip(ds.split(length, -1), in_window.split(length, -1))):
+                dk[line : line + len(q)][lines].baddbmm_(part.mT, q[lines])
                 dv[line : line + len(q)][lines].baddbmm_(weight.mT, slope[lines])
         return dq, dk[reach - 1 :], dv[reach - 1 :], text_dk, text_dv, None
 

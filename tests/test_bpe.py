@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, normalizers
 
-from minidalle.bpe import BPE, WORD, byte_ids, join, merge, split_words, train_by_recounting
+from minidalle.bpe import BPE, byte_ids, join, merge, split_words, train_by_recounting
 from minidalle.peers import train_tokenizers
 
 THINGS = "star ring cross octopus teacup lighthouse violin grapes 🐙 crème-brûlée".split()
