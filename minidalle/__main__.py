@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--preset", help="the transformer of this preset, not the one for CPUs")
     bench.add_argument("--depth", type=at_least_one, metavar="N", help="but only so many layers")
     bench.add_argument("--batch", type=at_least_one, metavar="B",
-                       help="images at a time (sample: 1, 8 and 32; dvae: 1; others: 8)")
+                       help="images at a time (sample: 1, 8, 32 and 64; dvae: 1; others: 8)")
     bench.add_argument("--repeat", type=at_least_one, default=5, metavar="N", help="times (5)")
     bench.add_argument("--peer", action="store_true", help="beside the peers that `make bench-peers` installs")
     bench.add_argument("--profile", action="store_true", help="and where the time goes")

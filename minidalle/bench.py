@@ -63,9 +63,10 @@ def bench_train(asked: Setting) -> list[Row]:
             model = peers.dalle_pytorch(config, sparse=sparse).to(team.device)
             theirs[f"DALLE-pytorch, {kinds}"] = partial(step_of, model, torch.optim.Adam(model.parameters()), given)
     flops, dtype = 3 * forward_flops(config), torch.bfloat16 if team.bf16 else torch.float32
-    limit = {f"{flops / 1e9:,.1f} GFLOP an image, as in a large product": lambda: matmul_limit(team.device, dtype) / flops}
-    return beside(asked, f"training, batch {batch}", "images/s", batch, lambda: take_step(job, how, state), theirs,
-                  limit)
+    limits = {f"{flops / 1e9:,.1f} GFLOP an image, as in a large product":
+              lambda: matmul_limit(team.device, dtype) / flops}  # fmt: skip
+    ours = partial(take_step, job, how, state)
+    return beside(asked, f"training, batch {batch}", "images/s", batch, ours, theirs, limits)
 
 
 def step_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer, given: tuple[Tensor, Tensor]) -> None:
@@ -92,7 +93,8 @@ def bench_sample(asked: Setting) -> list[Row]:
         theirs["the same products in a bare loop"] = partial(bare_loop, model, batch)
         flops, bytes_read = 2 * P * config.image_len, P * dtype.itemsize * config.image_len / batch  # of an image
         limits = {
-            f"2 · {P / 1e6:,.1f} M FLOP a code, as in a large product": lambda: matmul_limit(team.device, dtype) / flops,
+            f"2 · {P / 1e6:,.1f} M FLOP a code, as in a large product":
+                lambda: matmul_limit(team.device, dtype) / flops,
             f"{P * dtype.itemsize / 1e6:,.1f} MB of weights for each {batch} codes, as in a copy":
                 lambda: copy_limit(team.device) / bytes_read,
         }  # fmt: skip

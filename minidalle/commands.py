@@ -375,14 +375,15 @@ def bench(args) -> None:
     text = around_marks(args.into) if args.into else None  # not after half an hour
     paths = BENCHES if args.path == "all" else [args.path]
     rows = [row.figures() for path in paths for row in chapter.BENCHES[path](asked)]
-    printed = f"{today()}, {machine()}, {args.device}, {torch.get_num_threads()} of its threads\n\n{timing.table(rows)}\n"
+    threads = torch.get_num_threads()
+    printed = f"{today()}, {machine()}, {args.device}, {threads} of its threads\n\n{timing.table(rows)}\n"
     if text:
         part = args.into.with_name(args.into.name + ".part")
         part.write_text(printed.join(text), encoding="utf-8")
         os.replace(part, args.into)
     if not args.json:
         print(printed)
-    where = {"date": today(), "machine": machine(), "device": args.device, "threads": torch.get_num_threads()}
+    where = {"date": today(), "machine": machine(), "device": args.device, "threads": threads}
     print(json.dumps(where | {"rows": rows}))
 
 
