@@ -102,7 +102,7 @@ def bench_sample(asked: Setting) -> list[Row]:
         new = beside(asked, f"sampling, batch {batch}", "images/s", batch, ours, theirs, limits)
         if asked.peer and batch == 8:  # it takes minutes: once is enough
             slow = batch / once(partial(draw_all, peers.dalle_pytorch(config), text, batch), team.device)
-            new.append(replace(new[0], limit=slow, why="DALLE-pytorch, as shipped"))
+            new.append(replace(new[0], limits=[slow], why="DALLE-pytorch, as shipped"))
         rows += new
     return rows
 
@@ -147,10 +147,10 @@ def bench_candidates(asked: Setting) -> list[Row]:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             spent[name] = pool.submit(work, config, CANDIDATES, KEPT, torch.get_num_threads()).result()
     what, (mine, grown) = f"{CANDIDATES} candidates, {KEPT} kept", spent.pop("ours")
-    rows = [Row(what, "images/s", [CANDIDATES / mine], CANDIDATES / took, name)
+    rows = [Row(what, "images/s", [CANDIDATES / mine], [CANDIDATES / took], name)
             for name, (took, _) in spent.items()]
     rows = rows or [Row(what, "images/s", [CANDIDATES / mine])]
-    return rows + [Row(f"{what}: memory above the weights", "GB", [grown / 1e9], 1.5, "what it may take at most")]
+    return rows + [Row(f"{what}: memory above the weights", "GB", [grown / 1e9], [1.5], "what it may take at most")]
 
 
 def draw_and_keep(config: DALLEConfig, candidates: int, kept: int, threads: int) -> tuple[float, int]:
@@ -249,7 +249,7 @@ def bench_bpe(asked: Setting) -> list[Row]:
                   {"tokenizers (Rust)": lambda: peers.train_tokenizers(texts, 256 + MERGES)})
     few = 4
     slow = few / once(lambda: train_by_recounting(texts, 256 + few), asked.team.device)
-    rows.append(replace(rows[0], limit=slow, why=f"recounting, its first {few} merges"))
+    rows.append(replace(rows[0], limits=[slow], why=f"recounting, its first {few} merges"))
     captions, path = draw_batch(Scenes(), Random(0), SCENES)[0], DATA / "tiny" / "bpe.json"
     bpe, rust = BPE.load(path), peers.load_tokenizers(path)
     rows += beside(asked, "BPE, cutting captions", "captions/s", len(captions),

@@ -1,8 +1,9 @@
 """How a speed is measured, so that it says something on a machine that is never quiet.
 
 What is timed, its peers (what one would otherwise take) and the limits take turns in one process:
-a slow minute hits all of them, and what counts is the ratio. A limit is what the machine could do
-at most: a product of two square matrices for the arithmetic, a copy for the memory.
+a slow minute hits all of them, and what counts is the usual ratio of two neighbours. A limit is
+what the machine could do at most: a product of two square matrices for the arithmetic, a copy for
+the memory.
 """
 
 import re
@@ -38,16 +39,19 @@ class Row:
 
     what: str
     unit: str
-    rates: list[float]  # of each repetition
-    limit: float | None = None  # in the same unit: what the machine could do, or what the peer did
+    rates: list[float]  # of each turn
+    limits: list[float] | None = None  # of the same turns, or one: what the machine could do, or the peer did
     why: str = ""  # what the limit is, or who the peer
 
     def figures(self) -> dict:
-        """Median, p10 and p90 of the rates, and the share of the limit."""
+        """Median, p10 and p90; the limit's median; the median of the turns' ratios, rate over limit."""
         p10, median, p90 = np.quantile(self.rates, (0.1, 0.5, 0.9)).tolist()
-        share = median / self.limit if self.limit else None
+        limit = share = None
+        if self.limits:
+            limit = float(np.median(self.limits))
+            share = float(np.median(np.divide(self.rates, self.limits)))
         return {"what": self.what, "unit": self.unit, "median": median, "p10": p10, "p90": p90,
-                "limit": self.limit, "share": share, "why": self.why}
+                "limit": limit, "share": share, "why": self.why}
 
 
 Works = dict[str, Callable[[], object]]
@@ -67,7 +71,7 @@ def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[],
         for _ in range(asked.repeat + 1)
     ][1:]
     rates = {name: [turn[name] for turn in turns] for name in turns[0]}
-    others = [(statistics.median(rates[name]), name) for name in [*limits, *theirs]]
+    others = [(rates[name], name) for name in [*limits, *theirs]]
     return [Row(what, unit, rates["ours"], *other) for other in others or [()]]
 
 
