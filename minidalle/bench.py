@@ -111,7 +111,7 @@ def bare_loop(model: DALLE, batch: int) -> None:
     """The blocks of drawing one after the other, on fixed keys: nothing is kept, looked up or chosen."""
     c, x = model.config, model.places()[0].expand(batch, 1, -1)
     keys = x.new_zeros(batch, c.heads, c.text_len + c.grid, c.width // c.heads)
-    with for_few_rows(model):
+    with for_few_rows(model), torch.inference_mode():
         for _ in range(c.image_len):
             for block in model.blocks:
                 q, _, _ = block.split_heads(x)
