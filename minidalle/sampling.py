@@ -129,7 +129,7 @@ def choose(logits: Tensor, u: Tensor, temperature: float = 1.0, top_k: int | Non
             ranked[ranked.cumsum(-1) - ranked >= top_p * ranked.sum(-1, keepdim=True)] = 0
         p = torch.zeros_like(p).scatter(-1, code, ranked)
     cdf = p.cumsum(-1)
-    return (cdf <= u[:, None] * cdf[:, -1:]).sum(-1)
+    return torch.searchsorted(cdf, u[:, None] * cdf[:, -1:], right=True)[:, 0]
 
 
 def uniforms(seed: int, first: int, count: int, n: int) -> Tensor:
