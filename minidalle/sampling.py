@@ -96,7 +96,7 @@ class Cache:
         q (C, H, M, n, d), keys and values (C · H · M, seen, d); returns (C · H · M, n, d).
         """
         (text_keys, text_values), (n, d) = self.text[layer], q.shape[-2:]
-        G, T = text_values.shape[:2]
+        G, T = text_values.shape[:2]  # C · H, and the length of a caption
         q = (q * d**-0.5).reshape(-1, n, d)
         to_image = torch.bmm(q, keys.transpose(1, 2))
         if mask is not None:
