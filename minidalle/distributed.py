@@ -230,7 +230,8 @@ class Team(Alone):
         return f"{done}; PowerSGD sent {after / before:.1%} of the numbers in the gradients"
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group. A model under DDP has to be gone by then: else, going, it waits for the
+        group's threads, and one of these may be waiting for Python."""
         dist.destroy_process_group()
 
 

@@ -128,23 +128,23 @@ def test_many_processes_compute_what_one_does(name, bpe, dvae):
         assert seen == pytest.approx(alone, rel=1e-5), way
 
 
-def low_precision(share, bpe, dvae):
-    team = Team(share, bf16=True)
-    state = State(job := job_of("dalle", bpe, dvae, meta=team.splits), CONFIG, team)
+def three_steps(team, job):
+    state = State(job, CONFIG, team)
     for _ in range(3):
         take_step(job, CONFIG, state)
-    kinds = {parameter.dtype for parameter in state.model.parameters()}
+    return float(state.sums["loss"]), {parameter.dtype for parameter in state.model.parameters()}
+
+
+def low_precision(share, bpe, dvae):
+    team = Team(share, bf16=True)
+    found = three_steps(team, job_of("dalle", bpe, dvae, meta=team.splits))
     team.close()
-    return float(state.sums["loss"]), kinds
+    return found
 
 
 def test_bfloat16_is_near_and_what_is_kept_stays_float32(bpe, dvae):
-    exact, low = [State(job_of("dalle", bpe, dvae), CONFIG, Alone(bf16=bf16)) for bf16 in (False, True)]
-    for state in (exact, low):
-        for _ in range(3):
-            take_step(job_of("dalle", bpe, dvae), CONFIG, state)
-    wanted = float(exact.sums["loss"])
-    assert 0 < abs(float(low.sums["loss"]) - wanted) < 0.01 * wanted
+    (wanted, _), (low, _) = [three_steps(Alone(bf16=bf16), job_of("dalle", bpe, dvae)) for bf16 in (False, True)]
+    assert 0 < abs(low - wanted) < 0.01 * wanted
     for share in ("ddp", "fsdp"):
         loss, kinds = together(2, low_precision, share, bpe, dvae)[0]
         assert loss == pytest.approx(wanted, rel=0.01) and kinds == {torch.float32}
