@@ -36,6 +36,7 @@ def test_a_benchmark_prints_a_table_and_a_line_of_json(words, capsys):
     *table, last = capsys.readouterr().out.splitlines()
     for row in json.loads(last)["rows"]:
         assert 0 < row["p10"] <= row["median"] <= row["p90"]
+        assert row["share"] > 0 if row["limit"] else row["share"] is None
         assert any(row["what"] in line and f"{row['median']:,.4g}" in line and row["why"] in line for line in table)
 
 
