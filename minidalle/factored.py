@@ -144,6 +144,7 @@ def windows(lines: Tensor, reach: int) -> Tensor:
 
 
 @lru_cache
+@torch.inference_mode(False)  # kept for a later call, which may be one of training
 def hidden_in_windows(kind: str, height: int, width: int, kernel: int) -> Tensor:
     """What to add to the scores of each line (L) with its window: 0, or -∞ if hidden, (L, length, window).
 

@@ -34,3 +34,12 @@ def test_only_large_pictures_are_cut(side, cut, monkeypatch):
     mask = mask_of("row", 4, side, side, 3)
     found = attend(q, k, v, mask, Pattern("row", 4, side, 3))
     assert bool(calls) == cut and torch.allclose(found, attention(q, k, v, mask)[0], atol=1e-5)
+
+
+def test_what_is_kept_from_inference_can_be_trained_with():
+    q, k, v = torch.randn(3, 1, 2, 4 + 6 * 5, 8, requires_grad=True)
+    pattern = Pattern("row", 4, 5, 3)
+    module.hidden_in_windows.cache_clear()
+    with torch.inference_mode():
+        factored(q, k, v, pattern)
+    factored(q, k, v, pattern).sum().backward()
