@@ -85,6 +85,7 @@ def mask_of(kind: str, text_len: int, height: int, width: int, kernel: int) -> T
 
 
 @lru_cache
+@torch.inference_mode(False)  # kept for a later call, which may track gradients
 def windows(kind: str, height: int, width: int, kernel: int) -> tuple[slice | Tensor, ...]:
     """The image positions that each image position sees, as a slice if they are evenly spaced.
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from minidalle.config import DALLEConfig
+from minidalle.masks import windows
 from minidalle.sampling import Cache, choose, complete, sample, uniforms
 from minidalle.transformer import DALLE
 
@@ -204,6 +205,17 @@ def test_the_models_own_pictures_can_be_trained_on(text):
     model = make().requires_grad_(True)
     loss, _ = model(text, sample(model, text))
     loss.backward()
+
+
+def test_what_is_kept_from_inference_does_not_hinder_gradients(text):
+    windows.cache_clear()
+    model = make().requires_grad_(True)
+    with torch.inference_mode():
+        Cache(model, text)
+    cache = Cache(model, text)
+    for place in model.places()[:6]:
+        found = cache.append(place.expand(2, 1, -1))
+    assert found.requires_grad
 
 
 def test_nothing_is_made_on_another_device_than_the_models(text):
