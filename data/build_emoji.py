@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from minidalle.emoji import OBJECTS, compose, held_out
+from minidalle.world.emoji import OBJECTS, compose, held_out
 
 # package, version, sha256 of the tarball
 PACKAGES = {

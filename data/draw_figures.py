@@ -12,7 +12,7 @@ import math
 import matplotlib.pyplot as plt
 from PIL import Image
 
-from minidalle import pipeline, plots, weights
+from minidalle import DATA, pipeline, plots
 
 CAPTIONS = (
     "four green stars on a yellow background",
@@ -30,7 +30,7 @@ CAPTIONS = (
 
 def draw_sheet() -> Image.Image:
     """Two columns of captions, each with its six pictures."""
-    models = weights.load_pretrained("tiny")
+    models = pipeline.load_pretrained("tiny")
     rows = []
     for caption in CAPTIONS:
         best = pipeline.draw(models, caption, candidates=32, keep=6).best
@@ -44,7 +44,7 @@ def draw_sheet() -> Image.Image:
 
 def draw_curve(path) -> None:
     """Exact rate against the number of candidates that CLIP chooses from, with standard errors."""
-    measured = json.loads((weights.DATA / "evaluation.json").read_text())
+    measured = json.loads((DATA / "evaluation.json").read_text())
     figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
     for split, colour, marker in zip(("unseen", "combination"), plots.COLOURS, "os"):
         best = {int(k[8:]): rate for k, rate in measured[split].items() if k.startswith("best of ")}
@@ -60,6 +60,6 @@ def draw_curve(path) -> None:
 
 
 if __name__ == "__main__":
-    plots.save_image(draw_sheet(), weights.DATA / "sheet.png")
-    draw_curve(weights.DATA / "best_of.png")
-    print(weights.DATA / "sheet.png", weights.DATA / "best_of.png", sep="\n")
+    plots.save_image(draw_sheet(), DATA / "sheet.png")
+    draw_curve(DATA / "best_of.png")
+    print(DATA / "sheet.png", DATA / "best_of.png", sep="\n")

@@ -6,4 +6,8 @@ One letter legend holds everywhere:
     V text vocabulary    K codebook    D width    H heads    h w grid
 """
 
+from pathlib import Path
+
 __version__ = "0.1.0"
+
+DATA = Path(__file__).resolve().parent / "data"  # the emoji pack and the shipped weights

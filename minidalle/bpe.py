@@ -16,6 +16,7 @@ learned. Since every text is made of bytes, none is out of vocabulary, and decod
 Training 1024 tokens on 30 000 captions takes one or two seconds on one CPU core.
 """
 
+import hashlib
 import heapq
 import json
 import os
@@ -92,6 +93,10 @@ class BPE:
     def start(self) -> int:
         """The id of start-of-text."""
         return self.vocab
+
+    def fingerprint(self) -> str:
+        """sha256 of the merges: which encoding it is."""
+        return hashlib.sha256(json.dumps(list(self.merges)).encode()).hexdigest()
 
     def pad(self, position: int) -> int:
         """The id of the pad at this position of a frame, 0 ≤ position < T."""
@@ -271,20 +276,6 @@ class BPE:
         if saved["model"]["vocab"] != ids or any(saved[rule] != RULES[rule] for rule in RULES):
             raise ValueError("other ids, or other words")
         return merges
-
-    @staticmethod
-    def from_gpt2(path: str | Path) -> "BPE":
-        """GPT-2's encoding, which keeps upper case, from OpenAI's `vocab.bpe`; see openai_bpe.py."""
-        from minidalle.openai_bpe import GPT2BPE  # which builds on this file
-
-        return GPT2BPE.load(path)
-
-    @staticmethod
-    def from_clip(path: str | Path) -> "BPE":
-        """CLIP's own encoding, from OpenAI's file; see openai_bpe.py."""
-        from minidalle.openai_bpe import ClipBPE
-
-        return ClipBPE.load(path)
 
 
 def read_merges(pairs: Iterable[Sequence[str]], ids: dict[str, int]) -> tuple[list[Pair], dict[str, int]]:

@@ -159,6 +159,8 @@ def contrastive_loss(logits: Tensor) -> Tensor:
 class CLIP(nn.Module):
     """The two towers and the temperature of their agreement (section 2.4)."""
 
+    config_class = CLIPConfig
+
     def __init__(self, config: CLIPConfig):
         super().__init__()
         self.config = config

@@ -55,24 +55,23 @@ def draw(args) -> None:
 
 def open_models(args):
     """The weights in --weights, else the shipped ones of --preset."""
-    from minidalle import weights
+    from minidalle import pipeline
 
     if args.weights is None:
         find_preset(args.preset)
-        return weights.load_pretrained(args.preset)
+        return pipeline.load_pretrained(args.preset)
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder {args.weights} of weights")
-    return weights.load_pretrained(args.weights.absolute())
+    return pipeline.load_pretrained(args.weights.absolute())
 
 
 def open_clip(path: Path | None):
     """The tokenizer and the model of --clip, or None."""
     if path is None:
         return None
-    from minidalle import weights
-    from minidalle.bpe import BPE
+    from minidalle import openai
 
-    return BPE.from_clip(path.parent / CLIP_WORDS), weights.from_openai_clip(path)
+    return openai.load_bpe(path.parent / CLIP_WORDS), openai.load_clip(path)
 
 
 def find_preset(name: str) -> Preset:
@@ -170,7 +169,7 @@ def check_memory(preset: Preset, train: TrainConfig, team) -> None:
     """ValueError if the transformer will not fit; it says by how much, and what would help."""
     import torch
 
-    from minidalle.plan import GPU, Layout, refuse_what_does_not_fit
+    from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
 
     if team.device.type == "cuda":
         here, each = torch.cuda.get_device_properties(team.device).total_memory, "GPU"
@@ -195,7 +194,7 @@ def make_team(args):
     """The processes that torchrun started, or this one alone."""
     how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
     if "WORLD_SIZE" in os.environ:
-        from minidalle.distributed import Team
+        from minidalle.scale.runtime import Team
 
         return Team(args.share, args.together, args.powersgd, args.keep_checkpoints, 60 * args.wait, **how)
     if args.powersgd or args.together:
@@ -254,12 +253,13 @@ def trained_before(args, model: str):
     """The BPE or dVAE in DIR that this model builds on."""
     from minidalle import weights
     from minidalle.bpe import BPE
+    from minidalle.dvae import DVAE
 
     path = args.out / ("bpe.json" if model == "bpe" else f"{model}.safetensors")
     if not path.is_file():
         raise FileNotFoundError(f"{args.model} needs {path}: "
                                 f"run `minidalle train {model}` first")
-    return BPE.load(path) if model == "bpe" else weights.load(path, model.upper())
+    return BPE.load(path) if model == "bpe" else weights.load(path, DVAE)
 
 
 def command_line(args, config: TrainConfig) -> str:
@@ -290,12 +290,13 @@ def today() -> str:
 
 def tokenize(args) -> None:
     """Turn shards into ids and codes, and say how many samples had to be left out, and why."""
-    from minidalle import shards, tokens
+    from minidalle.datasets import shards
+    from minidalle.scale import tokenize as chapter
 
     text_len = find_preset(args.preset).dalle.text_len
     paths = shards.expand(args.data)
     try:
-        counts = tokens.tokenize(paths, args.weights, args.out, text_len, args.processes)
+        counts = chapter.tokenize(paths, args.weights, args.out, text_len, args.processes)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command goes on") from None
     new, samples = counts.pop("new", 0), counts.pop("samples", 0)
@@ -343,7 +344,7 @@ def table(results: dict) -> str:
 
 def plan(args) -> None:
     """What it takes to train a preset's transformer: nothing is run."""
-    from minidalle import plan as chapter
+    from minidalle.scale import plan as chapter
 
     layout = chapter.Layout(args.gpus, args.share, args.together, recompute=args.recompute)
     rows = chapter.plan(find_preset(args.preset), args.gpu, layout, args.image_batch, args.mfu)
@@ -363,8 +364,8 @@ def bench(args) -> None:
     set_threads(args.threads)
     import torch
 
-    from minidalle import bench as chapter
-    from minidalle import timing
+    from minidalle.bench import paths as chapter
+    from minidalle.bench import timing
     from minidalle.training import Alone
 
     config = find_preset(args.preset).dalle if args.preset else chapter.MIDDLE

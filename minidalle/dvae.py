@@ -150,6 +150,8 @@ def groups(config: DVAEConfig, n_in: int, widths: list[int], kernels, between) -
 class DVAE(nn.Module):
     """Pictures ↔ grids of codes. 53.8 M + 43.8 M parameters at the paper's size."""
 
+    config_class = DVAEConfig
+
     def __init__(self, config: DVAEConfig):
         super().__init__()
         self.config = config

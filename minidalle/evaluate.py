@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from minidalle import emoji, judge, painting, pipeline, scenes
+from minidalle import pipeline
+from minidalle.world import emoji, judge, painting, scenes
 from minidalle.clip import features
 from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
 from minidalle.dvae import codebook_use
-from minidalle.weights import Pretrained
+from minidalle.pipeline import Pretrained
 
 
 def evaluate(models: Pretrained, parts: list[str], captions: int = 500, candidates: int = 32,

@@ -10,21 +10,47 @@ Ramesh et al. 2021, sections 2 and 2.6. The paper keeps the best of 512 candidat
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from minidalle import DATA, weights
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, preprocess, rerank
+from minidalle.dvae import DVAE
 from minidalle.plots import to_uint8
 from minidalle.recipes import no_caption
 from minidalle.sampling import sample
-from minidalle.weights import Pretrained
+from minidalle.transformer import DALLE
 
 TEMPERATURE = 0.7  # single samples are more exact at 0.5, but all alike; at 1 they err more
 GUIDANCE = 1.5  # how far the caption's influence is exaggerated; 1 is not at all
 CHUNK = 64  # candidates that are drawn together: memory grows with this, not with M
+
+
+class Pretrained(NamedTuple):
+    """Everything between a caption and ranked pictures."""
+
+    bpe: BPE
+    dvae: DVAE
+    dalle: DALLE
+    clip: CLIP
+
+
+def load_pretrained(source: str | Path = "tiny") -> Pretrained:
+    """The four parts from a folder, or the ones shipped under data/ by preset name."""
+    folder = DATA / source if (DATA / source).is_dir() else Path(source)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder of weights called {source}, nor data/{source}")
+    return Pretrained(
+        BPE.load(folder / "bpe.json"),
+        weights.load(folder / "dvae.safetensors", DVAE),
+        weights.load(folder / "dalle.safetensors", DALLE),
+        weights.load(folder / "clip.safetensors", CLIP),
+    )
 
 
 @dataclass(frozen=True)

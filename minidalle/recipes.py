@@ -21,11 +21,12 @@ from minidalle.clip import CLIP, end_positions
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, TrainConfig
 from minidalle.datasets import Mixture, Pictures, open_data, shares, to_tensor
 from minidalle.dvae import DVAE, codebook_use
-from minidalle.files import dvae_crop
-from minidalle.shards import Shards
-from minidalle.tokens import Tokens, maker_of, token_files
+from minidalle.datasets.pictures import dvae_crop
+from minidalle.datasets.shards import Shards
+from minidalle.datasets.tokens import Maker, Tokens, token_files
 from minidalle.training import Job, at
 from minidalle.transformer import DALLE
+from minidalle.weights import fingerprint
 
 WHOLE = slice(None)  # the part of a batch that a process alone has
 AHEAD = 8  # batches of scenes that are drawn and encoded together
@@ -164,7 +165,7 @@ def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe
     """
     torch.manual_seed(seed)
     if stored := token_files(data):
-        examples = stored_examples(Tokens(stored, maker_of(bpe, dvae, config.text_len)), train.batch)
+        examples = stored_examples(Tokens(stored, Maker(bpe.fingerprint(), fingerprint(dvae), config.text_len)), train.batch)
     else:
         examples = encoded_examples(data, train.batch, seed, bpe, dvae, config.text_len, bpe_dropout)
     with torch.device("meta" if meta else "cpu"):

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from minidalle.config import DALLEConfig
-from minidalle.factored import Pattern, attend
+from minidalle.scale.attention import Pattern, attend
 from minidalle.masks import layer_kinds, layer_masks, windows
 
 
@@ -77,6 +77,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Te
 
 class DALLE(nn.Module):
     """12.3 B parameters at the paper's size; the same lines at every size."""
+
+    config_class = DALLEConfig
 
     def __init__(self, config: DALLEConfig, codes: Tensor | None = None):
         """codes: the dVAE's vectors (K, any width), from which the codes' embeddings may begin."""

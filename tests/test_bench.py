@@ -10,7 +10,8 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from minidalle import bench, peers, timing
+from minidalle.bench import paths as bench
+from minidalle.bench import peers, timing
 from minidalle.__main__ import main
 from minidalle.config import DALLEConfig
 

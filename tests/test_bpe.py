@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers
 
 from minidalle.bpe import BPE, byte_ids, join, merge, split_words, train_by_recounting
-from minidalle.peers import train_tokenizers
+from minidalle.bench.peers import train_tokenizers
 
 THINGS = "star ring cross octopus teacup lighthouse violin grapes 🐙 crème-brûlée".split()
 COLOURS = "red orange yellow green blue purple".split()

@@ -16,7 +16,8 @@ import pytest
 import torch
 from PIL import Image, ImageFont
 
-from minidalle import config, files, pipeline, plots, recipes, training, weights
+from minidalle import config, pipeline, plots, recipes, training, weights
+from minidalle.datasets import pictures as files
 from minidalle.__main__ import main
 from minidalle.commands import table
 from minidalle.bpe import BPE
@@ -283,7 +284,7 @@ def test_no_such_weights(tmp_path, refused):
 
 
 def test_candidates_do_not_depend_on_the_chunk(shipped, monkeypatch):
-    models = weights.load_pretrained(shipped)
+    models = pipeline.load_pretrained(shipped)
     whole = pipeline.draw(models, CAPTION, candidates=5, keep=5, seed=3)
     monkeypatch.setattr(pipeline, "CHUNK", 2)
     chunked = pipeline.draw(models, f" {CAPTION}\n", candidates=5, keep=3, seed=3)
@@ -296,7 +297,7 @@ def test_candidates_do_not_depend_on_the_chunk(shipped, monkeypatch):
 
 
 def test_pictures_of_the_wrong_size_or_mode(shipped, tmp_path):
-    dvae = weights.load_pretrained(shipped).dvae
+    dvae = pipeline.load_pretrained(shipped).dvae
     for shape in [(1, 3, 16, 17), (1, 3, 32, 32), (3, 16, 16), (1, 4, 16, 16), (1, 16, 16, 3)]:
         with pytest.raises(ValueError, match=r"^expected pictures \(B, 3, 16, 16\)[^\n]*$"):
             dvae.encode(torch.zeros(shape))

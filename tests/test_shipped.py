@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from minidalle import evaluate, pipeline, weights
+from minidalle import DATA, evaluate, pipeline, weights
 
-TINY = weights.DATA / "tiny"
+TINY = DATA / "tiny"
 MODELS = [TINY / f"{name}.safetensors" for name in ("dvae", "clip", "dalle")]
 
 
 @pytest.fixture(scope="module")
 def models():
-    return weights.load_pretrained("tiny")
+    return pipeline.load_pretrained("tiny")
 
 
 def test_they_are_small_and_listed_with_their_checksums():
     files = sorted(TINY.iterdir())
-    readme = (weights.DATA / "README.md").read_text("utf-8")
+    readme = (DATA / "README.md").read_text("utf-8")
     assert {path.name for path in files} == {"bpe.json", *(path.name for path in MODELS)}
     assert sum(path.stat().st_size for path in files) <= 12_000_000
     for path in files:
@@ -48,8 +48,8 @@ def test_the_dvae_has_not_collapsed(models):
 
 def test_the_readme_repeats_what_evaluate_printed():
     """Each row ends in `part: measure` and a figure, which is rounded but not otherwise changed."""
-    measured = json.loads((weights.DATA / "evaluation.json").read_text("utf-8"))
-    readme = (weights.DATA.parent / "README.md").read_text("utf-8")
+    measured = json.loads((DATA / "evaluation.json").read_text("utf-8"))
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
     rows = re.findall(r"`(\w+): ([^`]+)` \|[^|]*\| ([\d.]+)( %)? \|", readme)
     assert len(rows) >= 10
     for part, measure, figure, percent in rows:

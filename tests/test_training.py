@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from minidalle import painting, scenes, training, weights
+from minidalle import training, weights
+from minidalle.world import painting, scenes
 from minidalle.config import DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.dvae import DVAE, codebook_use
 from minidalle.sampling import sample
@@ -186,7 +187,7 @@ def test_alone_needs_no_other_process(tmp_path):
     """Nothing of torch's process groups is set up, nor is distributed.py even read."""
     code = ("import sys, torch.distributed as dist; from minidalle.__main__ import main\n"
             f"main(['train', 'dvae', '--data', 'scenes', '--out', {str(tmp_path)!r}, '--steps', '1'])\n"
-            "print(dist.is_initialized(), 'minidalle.distributed' in sys.modules)")
+            "print(dist.is_initialized(), 'minidalle.scale.runtime' in sys.modules)")
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.endswith("False False\n")
 
@@ -299,5 +300,5 @@ def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
     train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema=0.9), tmp_path, log_every=10)
     _, rows = results(tmp_path, "dalle")
     assert float(rows[0]["image"]) > 0.5 and float(rows[-1]["image"]) < 0.02
-    learned = weights.load(tmp_path / "dalle.safetensors", "DALLE")
+    learned = weights.load(tmp_path / "dalle.safetensors", DALLE)
     assert (sample(learned, text, temperature=0) == codes).float().mean() > 0.99

@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from minidalle import weights
+from minidalle import openai, pipeline, weights
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig
 from minidalle.dvae import DVAE
+from minidalle.openai.pickles import read_foreign
 from minidalle.transformer import DALLE
 
 MODELS = {
@@ -34,7 +35,7 @@ def whole(tmp_path):
 def test_round_trip(tmp_path, kind, half):
     model, path = MODELS[kind](), tmp_path / "new" / "model.safetensors"
     weights.save(path, model, half=half, seed=3, command="minidalle train")
-    loaded = weights.load(path, kind)
+    loaded = weights.load(path, type(model))
     assert loaded.config == model.config and not loaded.training
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     for name, tensor in model.state_dict().items():
@@ -70,7 +71,7 @@ class Bomb:
         return open, (str(self.target), "w")
 
 
-def refused(path, kind=None, error=ValueError):
+def refused(path, kind=DVAE, error=ValueError):
     with pytest.raises(error) as caught:
         weights.load(path, kind)
     sentence = str(caught.value)
@@ -125,7 +126,7 @@ def test_tensors_of_another_size(tmp_path, whole):
 
 
 def test_another_model_than_was_asked_for(whole):
-    assert "holds a DVAE, not a CLIP" in refused(whole, "CLIP")
+    assert "holds a DVAE, not a CLIP" in refused(whole, CLIP)
 
 
 # ---- writing ----------------------------------------------------------------------------
@@ -147,7 +148,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(whole, monkeypa
 
 def test_no_such_preset():
     with pytest.raises(FileNotFoundError, match="gigantic"):
-        weights.load_pretrained("gigantic")
+        pipeline.load_pretrained("gigantic")
 
 
 # ---- what OpenAI published --------------------------------------------------------------
@@ -157,18 +158,18 @@ PAPER = DVAEConfig(image_size=32, codebook=24, width=8, code_width=12)  # its st
 
 def test_openai_dvae_there_and_back(tmp_path):
     model = DVAE(PAPER).eval()
-    for name, state in zip(("encoder", "decoder"), weights.to_openai_dvae(model)):
+    for name, state in zip(("encoder", "decoder"), openai.export_dvae(model)):
         torch.save(state, tmp_path / name)
-    again = weights.from_openai_dvae(tmp_path / "encoder", tmp_path / "decoder")
+    again = openai.load_dvae(tmp_path / "encoder", tmp_path / "decoder")
     assert again.config == replace(PAPER, image_size=256)
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(again.logits(images), model.logits(images))
     codes = torch.randint(24, (2, 4, 4))
     assert torch.equal(again.decode(codes), model.decode(codes))
     with pytest.raises(ValueError, match="not OpenAI's encoder and decoder"):
-        weights.from_openai_dvae(tmp_path / "decoder", tmp_path / "encoder")
+        openai.load_dvae(tmp_path / "decoder", tmp_path / "encoder")
     with pytest.raises(ValueError, match="as in the paper"):
-        weights.to_openai_dvae(DVAE(replace(PAPER, tied=True)))
+        openai.export_dvae(DVAE(replace(PAPER, tied=True)))
 
 
 class Evil:
@@ -181,8 +182,8 @@ class Evil:
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"w": torch.ones(2), "more": Evil(tmp_path / "it-ran")}, tmp_path / "evil.pkl")
-    for read in (weights.read_foreign, weights.from_openai_clip,
-                 lambda path: weights.from_openai_dvae(path, path)):
+    for read in (read_foreign, openai.load_clip,
+                 lambda path: openai.load_dvae(path, path)):
         with pytest.raises(ValueError, match="asks for posix.mkdir, which only a program") as error:
             read(tmp_path / "evil.pkl")
         assert "\n" not in str(error.value)
@@ -194,17 +195,17 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
 def test_files_that_are_something_else(tmp_path):
     whole = tmp_path / "whole.pt"
     torch.save({"w": torch.arange(1000)}, whole)
-    assert weights.read_foreign(whole)["w"].equal(torch.arange(1000))
+    assert read_foreign(whole)["w"].equal(torch.arange(1000))
     (tmp_path / "cut.pt").write_bytes(whole.read_bytes()[:-300])
     (tmp_path / "text.pt").write_text("no weights at all")
     torch.save([1, 2], tmp_path / "list.pt")
     for name, words in {"cut": "not a whole file", "text": "not a whole file", "list": "no tensors"}.items():
         with pytest.raises(ValueError, match=words):
-            weights.from_openai_clip(tmp_path / f"{name}.pt")
+            openai.load_clip(tmp_path / f"{name}.pt")
     with pytest.raises(ValueError, match="not one of OpenAI's CLIPs"):
-        weights.from_openai_clip(whole)
+        openai.load_clip(whole)
     with pytest.raises(FileNotFoundError, match="no weight file"):
-        weights.read_foreign(tmp_path / "none.pt")
+        read_foreign(tmp_path / "none.pt")
 
 
 @pytest.mark.parametrize("depth, width", [(2, 128), ((1, 2, 1, 1), 16)], ids=["ViT", "ResNet"])
@@ -213,6 +214,6 @@ def test_sizes_of_a_clip_follow_from_its_tensors(tmp_path, depth, width):
     config = CLIPConfig(32, 64, 16 if depth == 2 else 0, width, depth, heads, 300, 20, 128, 3, 2, end=299)
     model = CLIP(config).eval()
     torch.save({name: tensor.half() for name, tensor in model.state_dict().items()}, tmp_path / "clip.pt")
-    again = weights.from_openai_clip(tmp_path / "clip.pt")
+    again = openai.load_clip(tmp_path / "clip.pt")
     assert again.config == config and not again.training
     torch.testing.assert_close(again.state_dict(), model.state_dict(), atol=1e-3, rtol=1e-3)

@@ -26,7 +26,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from minidalle.files import PICTURES, Crop, dalle_crop, on_white, read_picture
+from minidalle.datasets.pictures import PICTURES, Crop, dalle_crop, on_white, read_picture
 
 REMEMBERED = 2**28  # bytes of pictures that were read last
 log = logging.getLogger(__name__)

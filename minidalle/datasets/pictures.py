@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from minidalle.emoji import compose
+from minidalle.world.emoji import compose
 
 PICTURES = ("jpg", "jpeg", "png", "webp")  # endings
 FORMATS = ("PNG", "JPEG", "WEBP")  # Pillow knows fifty, and a file from outside may abuse each
@@ -89,33 +89,3 @@ def random_part(image: Image.Image, size: int, rng: Random) -> Image.Image:
     """Any size × size pixels of a square."""
     left, top = (rng.randint(0, length - size) for length in image.size)
     return image.crop((left, top, left + size, top + size))
-
-
-# ---- folders ----------------------------------------------------------------------------
-
-
-def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], np.ndarray]:
-    """The captions of each picture, and the pictures (M, S, S, 3): NAME.png beside NAME.txt.
-
-    Raises ValueError, in one sentence, for a folder without pairs or a file that is no picture.
-    """
-    captions, pictures = [], []
-    for path in sorted(Path(folder).iterdir()):
-        text = path.with_suffix(".txt")
-        if path.suffix.lower()[1:] not in PICTURES or not text.is_file():
-            continue
-        if lines := read_captions(text):
-            captions.append(lines)
-            pictures.append(open_picture(path, image_size))
-    if not captions:
-        raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it")
-    return captions, np.stack(pictures)
-
-
-def read_captions(path: Path) -> tuple[str, ...]:
-    """The lines of a text file, without the empty ones."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8 ({error})") from None
-    return tuple(line.strip() for line in lines if line.strip())

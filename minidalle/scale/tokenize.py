@@ -1,87 +1,47 @@
-"""Text ids and codes computed once, so that training the transformer needs no dVAE and no pictures.
+"""Shards become stored tokens: what `minidalle tokenize` does, in as many processes as wished.
 
 B batch, T text tokens, N image tokens, M samples of a shard.
 
-`tokenize` turns NAME.tar into NAME.tokens.safetensors: framed text ids (M, T), codes (M, N), and
-a header that says which BPE and dVAE they are of and what was left out. A shard is the unit of
-work: it is done by one process, in one thread and in chunks of one size, so its file has the same
-bytes however many processes there are; and what is done is not done again.
+A shard is the unit of work: it is done by one process, in one thread and in chunks of one size,
+so its file has the same bytes however many processes there are; and what is done is not done
+again. What is in such a file says datasets/tokens.py, which reads it.
 
 What that costs: the paper crops a picture anew each time it is seen, and drops merges of its
 caption (appendix B.2). Here a picture has the codes of its middle square, and a caption its plain
 ids, once and for all.
 """
 
-import hashlib
-import json
 import multiprocessing
 import os
 import signal
 import threading
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from itertools import accumulate, islice
+from itertools import islice
 from pathlib import Path
-from random import Random
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from torch import Tensor
 from tqdm import tqdm
 
 from minidalle import weights
 from minidalle.bpe import BPE
 from minidalle.datasets import to_tensor
+from minidalle.datasets.pictures import middle_crop, on_white
+from minidalle.datasets.shards import Shard
+from minidalle.datasets.tokens import ENDING, Maker, read_header
 from minidalle.dvae import DVAE
-from minidalle.files import middle_crop, on_white
-from minidalle.shards import Shard, expand
 
-ENDING = ".tokens.safetensors"
 CHUNK = 64  # pictures encoded together; with another number the last digits, and a code, may differ
-
-
-class Maker(NamedTuple):
-    """What tokens depend on, apart from the shard. Only tokens of one maker belong together."""
-
-    bpe: str  # sha256 of the merges
-    dvae: str  # sha256 of configuration and weights
-    text_len: int  # T
 
 
 def maker_of(bpe: BPE, dvae: DVAE, text_len: int) -> Maker:
     """The maker that these two are."""
-    merges = hashlib.sha256(json.dumps(list(bpe.merges)).encode())
-    model = hashlib.sha256(json.dumps(weights.plain(dvae.config)).encode())
-    for name, tensor in sorted(dvae.state_dict().items()):
-        model.update(name.encode() + tensor.float().contiguous().cpu().numpy().tobytes())
-    return Maker(merges.hexdigest(), model.hexdigest(), text_len)
-
-
-def read_header(path: Path, maker: Maker) -> dict:
-    """What a file of tokens says about itself.
-
-    ValueError, in one sentence, if the tokens are of another maker, or none.
-    """
-    about = weights.read_about(path)
-    found = about.get("maker")
-    if not isinstance(found, dict) or set(found) != set(Maker._fields):
-        raise ValueError(f"{path} holds no tokens: `minidalle tokenize` makes them")
-    words = {"bpe": "bpe.json", "dvae": "dvae.safetensors", "text_len": "length of captions"}
-    others = [words[name] for name, value in maker._asdict().items() if found[name] != value]
-    if others:
-        raise ValueError(f"{path} was made with another {' and another '.join(others)}: "
-                         "tokenize the shards again, into another folder")
-    return about
-
-
-# ---- making them ------------------------------------------------------------------------
+    return Maker(bpe.fingerprint(), weights.fingerprint(dvae), text_len)
 
 
 def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processes: int = 1) -> Counter:
@@ -120,7 +80,7 @@ def target_of(path: Path, out: Path) -> Path:
 
 def open_two(folder: Path) -> tuple[BPE, DVAE]:
     """The tokenizers of text and pictures in a folder of `minidalle train`."""
-    return BPE.load(folder / "bpe.json"), weights.load(folder / "dvae.safetensors", "DVAE")
+    return BPE.load(folder / "bpe.json"), weights.load(folder / "dvae.safetensors", DVAE)
 
 
 @lru_cache(maxsize=1)
@@ -200,49 +160,3 @@ def begin() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-# ---- learning from them -----------------------------------------------------------------
-
-
-def token_files(data: str) -> list[Path]:
-    """The files of tokens in a folder or of a pattern; none if `data` is something else."""
-    if data.endswith(ENDING):
-        return expand(data)
-    return sorted(Path(data).glob("*" + ENDING)) if Path(data).is_dir() else []
-
-
-class Tokens:
-    """Files of tokens as a source: `choose` says which, `read` gives ids and codes.
-
-    An item is the number of a sample. Files stay where they are; only the rows asked for are read.
-    ValueError, in one sentence, if a file is of another maker or no sample is there.
-    """
-
-    def __init__(self, paths: list[Path], maker: Maker):
-        self.paths = paths
-        self.open = lru_cache(64)(partial(safe_open, framework="pt"))
-        self.starts = [0, *accumulate(read_header(path, maker)["samples"] for path in paths)]
-        if not len(self):
-            raise ValueError(f"{paths[0].parent} holds tokens of no sample at all")
-
-    def __len__(self) -> int:
-        return self.starts[-1]
-
-    def choose(self, rng: Random, size: int) -> list[int]:
-        """`size` samples, none twice if there are enough."""
-        everything = range(len(self))
-        enough = size <= len(everything)
-        return rng.sample(everything, size) if enough else rng.choices(everything, k=size)
-
-    def read(self, items: list[int]) -> tuple[Tensor, Tensor]:
-        """Their text ids (B, T) and codes (B, N), int64."""
-        rows = [self.row(number) for number in items]
-        text, codes = (torch.cat(column).long() for column in zip(*rows))
-        return text, codes
-
-    def row(self, number: int) -> tuple[Tensor, Tensor]:
-        """Ids (1, T) and codes (1, N) of one sample."""
-        which = bisect_right(self.starts, number) - 1
-        file, i = self.open(self.paths[which]), number - self.starts[which]
-        return file.get_slice("text")[i : i + 1], file.get_slice("codes")[i : i + 1]

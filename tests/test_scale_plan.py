@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from minidalle.__main__ import main
 from minidalle.config import PRESETS, DALLEConfig
 from minidalle.masks import layer_kinds, layer_masks
-from minidalle.plan import (GPUS, Layout, forward_flops, hardware_flops, memory, numbers, pairs, parameters,
+from minidalle.scale.plan import (GPUS, Layout, forward_flops, hardware_flops, memory, numbers, pairs, parameters,
                             plan, shapes, smallest)  # fmt: skip
 from minidalle.transformer import DALLE
 
@@ -68,7 +68,7 @@ def test_facts_of_the_paper():
 
 
 def shard_of_rank_0(config, size):
-    from minidalle.distributed import shape
+    from minidalle.scale.runtime import shape
 
     model, mesh = built(config), fake_group(size)
     shape(model, mesh, bf16=True)
@@ -133,7 +133,7 @@ def peak(mesh, config, layout):
     from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker
     from torch.distributed._tools.mem_tracker import MemTracker
 
-    from minidalle.distributed import Team, shape
+    from minidalle.scale.runtime import Team, shape
 
     model, split = built(config), layout.gpus > 1
     with FakeTensorMode(allow_non_fake_inputs=True):

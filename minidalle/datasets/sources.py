@@ -18,7 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minidalle import emoji, files, painting, scenes, shards
+from minidalle.datasets.folders import read_folder
+from minidalle.datasets.pictures import Crop, dalle_crop
+from minidalle.datasets.shards import Shards, expand
+from minidalle.world import emoji, painting, scenes
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
@@ -141,11 +144,11 @@ def folder_pictures(folder: Path, image_size: int) -> Pictures:
     Pictures are cropped to their middle square and scaled by area. Raises ValueError, in one
     sentence, for a folder without pairs or a file that is no picture.
     """
-    return Pictures(*files.read_folder(folder, image_size))
+    return Pictures(*read_folder(folder, image_size))
 
 
 def open_data(name: str, image_size: int = 32, near_misses: int = 0, scenes_to_emoji: int = 1,
-              crop: files.Crop = files.dalle_crop):
+              crop: Crop = dalle_crop):
     """The source called "scenes", "emoji" or "both", or the one in a folder or in tar shards.
 
     `crop` is how pictures of shards are cut: afresh in every batch, unlike those of a folder.
@@ -159,6 +162,6 @@ def open_data(name: str, image_size: int = 32, near_misses: int = 0, scenes_to_e
     if Path(name).is_dir():
         return folder_pictures(Path(name), image_size)
     if name.endswith(".tar"):
-        return shards.Shards(shards.expand(name), image_size, crop)
+        return Shards(expand(name), image_size, crop)
     raise ValueError(f"{name!r} is no data set: say scenes, emoji, both, the path of a folder, "
                      "or of tar shards like 'shards/{00000..00009}.tar'")

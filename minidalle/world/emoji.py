@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PACK = Path(__file__).parents[1] / "data" / "emoji_32.npz"
+from minidalle import DATA
+
+PACK = DATA / "emoji_32.npz"
 
 TRAIN, UNSEEN_CONCEPT, UNSEEN_COMBINATION = 0, 1, 2  # the values of `split`
 

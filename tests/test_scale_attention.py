@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from minidalle import factored as module
-from minidalle.factored import Pattern, attend, factored
+from minidalle.scale import attention as module
+from minidalle.scale.attention import Pattern, attend, factored
 from minidalle.masks import mask_of
 from minidalle.transformer import attention
 

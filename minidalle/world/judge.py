@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minidalle.painting import sprite
-from minidalle.scenes import BACKGROUNDS, COLOURS, FILLS, OBJECTS, SHAPES, SIZES, Scene, Thing, canonical
+from minidalle.world.painting import sprite
+from minidalle.world.scenes import BACKGROUNDS, COLOURS, FILLS, OBJECTS, SHAPES, SIZES, Scene, Thing, canonical
 
 LEAST = 0.4  # a thing counts as seen if it explains this share of its own sprite
 UNCLEAR = 0.5  # a picture is unclear if more than this share of it stays unexplained

@@ -6,8 +6,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from minidalle.painting import draw, settle
-from minidalle.scenes import BACKGROUNDS, COLOURS, FILLS, Scene, Thing, parse, sample_scene
+from minidalle.world.painting import draw, settle
+from minidalle.world.scenes import BACKGROUNDS, COLOURS, FILLS, Scene, Thing, parse, sample_scene
 
 
 def one(name="circle", colour="red", fill="filled", **rest):

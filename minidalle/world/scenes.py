@@ -20,7 +20,7 @@ from zlib import crc32
 
 import numpy as np
 
-from minidalle.emoji import OBJECTS
+from minidalle.world.emoji import OBJECTS
 
 # ---- the tables -------------------------------------------------------------------------
 

@@ -92,3 +92,12 @@ class ClipBPE(Published):
         ids = super().frame(text, length - 1, truncate, dropout, generator)
         ids = [i for i in ids if i <= self.start] + [self.end]  # without BPE's pads
         return ids + [0] * (length - len(ids))
+
+
+def load_bpe(path: str | Path, kind: str = "clip") -> BPE:
+    """An encoding from OpenAI's own file.
+
+    kind: "clip" (`bpe_simple_vocab_16e6.txt.gz`) or "gpt2" (`vocab.bpe`). Raises ValueError or
+    FileNotFoundError, in one sentence, for another file.
+    """
+    return {"clip": ClipBPE, "gpt2": GPT2BPE}[kind].load(path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minidalle import emoji
+from minidalle.world import emoji
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -15,8 +15,8 @@ from random import Random
 
 import numpy as np
 
-from minidalle.emoji import OBJECTS, load_pack, object_sprite
-from minidalle.scenes import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, SIZES, Scene, Thing
+from minidalle.world.emoji import OBJECTS, load_pack, object_sprite
+from minidalle.world.scenes import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, SIZES, Scene, Thing
 
 SQUARES = 8  # of the paper, a side
 _pack = lru_cache(load_pack)

@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 from test_command import speck
 
-from minidalle import emoji, recipes, shards
+from minidalle import recipes
+from minidalle.datasets import shards
+from minidalle.world import emoji
 from minidalle.__main__ import main
 from minidalle.config import PRESETS, DVAEConfig, DVAELoss, TrainConfig
 from minidalle.datasets import draw_batch
-from minidalle.files import middle_crop
-from minidalle.shards import Shard, Shards, expand, index, spell_out
+from minidalle.datasets.pictures import middle_crop
+from minidalle.datasets.shards import Shard, Shards, expand, index, spell_out
 
 DVAE = DVAEConfig(16, 16, width=8, groups=1, code_width=8, stride=4, norm=True)
 LENGTH = TrainConfig(10, batch=8, lr=1e-3)

@@ -13,16 +13,18 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from test_shards import damaged, emoji_samples, write_shard
+from test_datasets_shards import damaged, emoji_samples, write_shard
 
-from minidalle import recipes, tokens, weights
+from minidalle import recipes, weights
+from minidalle.datasets import tokens
+from minidalle.scale import tokenize as making
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.config import PRESETS, DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.datasets import to_tensor
 from minidalle.dvae import DVAE
-from minidalle.files import middle_crop, on_white
-from minidalle.shards import Shard, expand
+from minidalle.datasets.pictures import middle_crop, on_white
+from minidalle.datasets.shards import Shard, expand
 from minidalle.training import State, take_step
 
 T = 20
@@ -66,9 +68,9 @@ def tokenize(shards: str, models: Path, out: Path, *more: str) -> int:
 @pytest.fixture(scope="module")
 def made(shards, models, tmp_path_factory) -> Path:
     """What becomes of the shards, one after the other."""
-    out, maker = tmp_path_factory.mktemp("tokens"), tokens.maker_of(*tokens.open_two(models), T)
+    out, maker = tmp_path_factory.mktemp("tokens"), making.maker_of(*making.open_two(models), T)
     for path in expand(shards):
-        tokens.tokenize_shard(path, models, out, maker)
+        making.tokenize_shard(path, models, out, maker)
     return out
 
 
@@ -80,7 +82,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_tokens_are_those_of_the_samples(shards, models, made):
-    bpe, dvae = tokens.open_two(models)
+    bpe, dvae = making.open_two(models)
     for path, name in zip(expand(shards), NAMES):
         shard = Shard(path)
         whole = [found for found in map(shard.read, range(len(shard))) if found]
@@ -150,12 +152,12 @@ def test_killed_while_writing(shards, models, made, tmp_path):
 
 def test_a_process_that_is_killed_is_one_sentence():
     with pytest.raises(OSError, match="a process was killed, maybe for want of memory"):
-        list(tokens.in_processes(os._exit, [1, 1], 1))
+        list(making.in_processes(os._exit, [1, 1], 1))
 
 
 def test_ctrl_c_waits_for_no_process():
     begin, children = time.monotonic(), set(multiprocessing.active_children())
-    asleep = tokens.in_processes(time.sleep, [0, 100, 100], 1)
+    asleep = making.in_processes(time.sleep, [0, 100, 100], 1)
     assert next(asleep) is None
     with pytest.raises(KeyboardInterrupt):
         asleep.throw(KeyboardInterrupt)
@@ -166,7 +168,7 @@ def test_ctrl_c(shards, models, tmp_path, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tokens, "Shard", interrupted)
+    monkeypatch.setattr(making, "Shard", interrupted)
     assert tokenize(shards, models, tmp_path / "out") == 130
     assert capsys.readouterr().err == "minidalle: stopped; the same command goes on\n"
 
@@ -186,7 +188,7 @@ def test_the_callers_threads_are_as_before(shards, models, tmp_path):
 
 @pytest.fixture
 def maker(models):
-    return tokens.maker_of(*tokens.open_two(models), T)
+    return making.maker_of(*making.open_two(models), T)
 
 
 def test_rows_are_read_where_they_lie(made, maker):
@@ -201,7 +203,7 @@ def test_rows_are_read_where_they_lie(made, maker):
 
 
 def job_of(models: Path, data: Path):
-    bpe, dvae = tokens.open_two(models)
+    bpe, dvae = making.open_two(models)
     config = DALLEConfig(bpe.vocab, T, dvae.config.codebook, dvae.config.grid, width=32, depth=2, heads=2)
     return recipes.dalle_job(config, LENGTH, str(data), 3, bpe, dvae, bpe_dropout=0.5)
 
@@ -269,7 +271,7 @@ def others(models, tmp_path) -> Path:
     folder.mkdir()
     shutil.copy(models / "bpe.json", folder)
     torch.manual_seed(1)
-    weights.save(folder / "dvae.safetensors", DVAE(tokens.open_two(models)[1].config), half=True)
+    weights.save(folder / "dvae.safetensors", DVAE(making.open_two(models)[1].config), half=True)
     return folder
 
 

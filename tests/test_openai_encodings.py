@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from minidalle.bpe import BPE
-from minidalle.openai_bpe import ClipBPE, GPT2BPE
+from minidalle.openai import load_bpe
+from minidalle.openai.encodings import ClipBPE, GPT2BPE
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def file(tmp_path, monkeypatch):
 
 
 def test_the_last_byte_of_a_word_is_another(file):
-    bpe = BPE.from_clip(file)  # merges 512 = ca, 513 = cat at an end, 514 = cat before more
+    bpe = load_bpe(file)  # merges 512 = ca, 513 = cat at an end, 514 = cat before more
     assert (bpe.vocab, bpe.start, bpe.end) == (515, 515, 516)
     s = bpe.spell("s")[0]
     assert s == 256 + bpe.spell("sa")[0]
@@ -28,7 +28,7 @@ def test_the_last_byte_of_a_word_is_another(file):
 def test_gpt_2_keeps_upper_case(tmp_path, monkeypatch):
     monkeypatch.setattr(GPT2BPE, "count", 3)
     (tmp_path / "vocab.bpe").write_text("a title\nC a\nCa t\nĠ Cat\nn o\n")
-    bpe = BPE.from_gpt2(tmp_path / "vocab.bpe")
+    bpe = load_bpe(tmp_path / "vocab.bpe", "gpt2")
     assert bpe.encode("Cat Cat") == [257, 258] and bpe.start == 259
     assert bpe.decode(bpe.encode("A cat's CAT")) == "A cat's CAT"
     with pytest.raises(NotImplementedError, match="own files"):
@@ -36,7 +36,7 @@ def test_gpt_2_keeps_upper_case(tmp_path, monkeypatch):
 
 
 def test_frames_end_with_an_end(file):
-    bpe = BPE.from_clip(file)
+    bpe = load_bpe(file)
     assert bpe.frame("cat cat", 5) == [515, 513, 513, 516, 0]
     assert bpe.frame("cat cat cat", 4, truncate=True) == [515, 513, 513, 516]
     with pytest.raises(ValueError, match="3 tokens and the limit is 2"):
@@ -51,6 +51,6 @@ def test_frames_end_with_an_end(file):
 def test_another_file_is_refused(file, spoil):
     file.write_bytes(spoil(file.read_bytes()))
     with pytest.raises(ValueError, match="truncated or not the vocabulary that OpenAI"):
-        BPE.from_clip(file)
+        load_bpe(file)
     with pytest.raises(FileNotFoundError, match="no vocabulary"):
-        BPE.from_clip(file.with_name("none"))
+        load_bpe(file.with_name("none"))

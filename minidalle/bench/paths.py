@@ -17,20 +17,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minidalle import peers, pipeline
+from minidalle import DATA, pipeline
+from minidalle.bench import peers
 from minidalle.bpe import BPE, train_by_recounting
 from minidalle.clip import CLIP, CLIP_MEAN, CLIP_STD
 from minidalle.config import OPENAI_CLIP, PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.datasets import Scenes, draw_batch
 from minidalle.dvae import DVAE, map_pixels
-from minidalle.factored import Pattern, attend
+from minidalle.scale.attention import Pattern, attend
 from minidalle.masks import mask_of
-from minidalle.plan import forward_flops
+from minidalle.openai import load_bpe
+from minidalle.scale.plan import forward_flops
 from minidalle.sampling import for_few_rows, sample
-from minidalle.timing import Row, Setting, Works, beside, copy_limit, matmul_limit, once, watched
+from minidalle.bench.timing import Row, Setting, Works, beside, copy_limit, matmul_limit, once, watched
 from minidalle.training import Job, State, take_step
 from minidalle.transformer import DALLE
-from minidalle.weights import DATA, Pretrained
+from minidalle.pipeline import Pretrained
 
 # The size at which CPUs are compared: 64 text and 256 image tokens.
 MIDDLE = DALLEConfig(vocab=1024, text_len=64, codebook=1024, grid=16, width=256, depth=6, heads=8, kernel=5)
@@ -257,7 +259,7 @@ def bench_bpe(asked: Setting) -> list[Row]:
                    {"tokenizers (Rust)": lambda: [rust.encode(c).ids for c in captions]})
     if asked.peer:
         simple, words = peers.simple_tokenizer()
-        official = BPE.from_clip(words)
+        official = load_bpe(words)
         rows += beside(asked, "BPE, cutting captions with CLIP's words", "captions/s", len(captions),
                        lambda: [official.encode(c) for c in captions],
                        {"clip-anytorch, SimpleTokenizer": lambda: [simple.encode(c) for c in captions]})

@@ -18,9 +18,10 @@ from minidalle import recipes, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, Ramp, TrainConfig
-from minidalle.distributed import Team, newest_whole
+from minidalle.scale.runtime import Team, newest_whole
 from minidalle.dvae import DVAE
 from minidalle.training import Alone, State, take_step, train
+from minidalle.transformer import DALLE
 
 # A larger ε than in life: where a gradient is 0, Adam would magnify its rounding.
 CONFIG = TrainConfig(steps=6, batch=12, lr=1e-2, warmup=2, decay=0.1, eps=1e-3)
@@ -191,7 +192,7 @@ def test_two_then_one_then_three(tmp_path, bpe, dvae):
     others += together(1, run, tmp_path / "other", True, 3, bpe, dvae)[0]
     others += together(3, run, tmp_path / "other", True, None, bpe, dvae)[0]
     assert others == pytest.approx(whole, abs=1e-6)
-    weights.load(tmp_path / "other" / "dalle.safetensors", "DALLE")  # one file, as `draw` wants it
+    weights.load(tmp_path / "other" / "dalle.safetensors", DALLE)  # one file, as `draw` wants it
 
 
 def test_a_torn_checkpoint_is_passed_over(tmp_path, bpe, dvae, capfd):

@@ -6,9 +6,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from minidalle.judge import differences, read
-from minidalle.painting import draw, paint, settle
-from minidalle.scenes import OBJECTS, canonical, parse, sample_scene
+from minidalle.world.judge import differences, read
+from minidalle.world.painting import draw, paint, settle
+from minidalle.world.scenes import OBJECTS, canonical, parse, sample_scene
 
 
 def fresh(count, with_emoji, image_size=32):

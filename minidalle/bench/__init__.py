@@ -1,0 +1,1 @@
+"""How fast it all is, beside the machine's limits and the peers."""

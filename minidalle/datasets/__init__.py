@@ -1,0 +1,16 @@
+"""Where captions and pictures come from: scenes, the emoji pack, folders, tar shards, stored tokens."""
+
+from minidalle.datasets.sources import (
+    Mixture,
+    Pictures,
+    Scenes,
+    draw_batch,
+    emoji_pictures,
+    folder_pictures,
+    open_data,
+    shares,
+    to_tensor,
+)
+
+__all__ = ["Mixture", "Pictures", "Scenes", "draw_batch", "emoji_pictures", "folder_pictures", "open_data",
+           "shares", "to_tensor"]

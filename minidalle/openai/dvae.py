@@ -1,0 +1,59 @@
+"""OpenAI's dVAE: its two files into ours, and ours into state dicts that its package loads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from minidalle.config import DVAEConfig
+from minidalle.dvae import DVAE, ResBlock
+from minidalle.openai.pickles import read_foreign
+
+
+def load_dvae(encoder: Path, decoder: Path) -> DVAE:
+    """OpenAI's dVAE from its two files (encoder.pkl and decoder.pkl), in float32, ready to use.
+
+    Raises ValueError or FileNotFoundError, in one sentence, for files that are not that.
+    """
+    theirs = {"encoder": read_foreign(encoder), "decoder": read_foreign(decoder)}
+    try:
+        K, width = [len(theirs["encoder"][f"blocks.{layer}.w"]) for layer in ("output.conv", "input")]
+        blocks = sum(name.startswith("blocks.group_1.") for name in theirs["encoder"]) // 8
+        code_width = len(theirs["decoder"]["blocks.input.w"])
+        model = DVAE(DVAEConfig(codebook=K, width=width, blocks=blocks, code_width=code_width))
+        for layer, part, name in _layers(model):
+            kernel, bias = [theirs[part].pop(f"blocks.{name}.{end}") for end in "wb"]
+            layer.load_state_dict({"weight": kernel, "bias": bias})
+        if left := [*theirs["encoder"], *theirs["decoder"]]:
+            raise KeyError(left[0])
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ValueError(f"{encoder} and {decoder} are not OpenAI's encoder and decoder ({reason})") from None
+    return model.eval().requires_grad_(False)
+
+
+def export_dvae(model: DVAE) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """State dicts that the `dall_e` package's Encoder and Decoder load."""
+    config = model.config
+    if config.norm or config.local or config.tied or config.stride > 1:
+        raise ValueError("only a dVAE that is built as in the paper fits OpenAI's package")
+    states = {"encoder": {}, "decoder": {}}
+    for layer, part, name in _layers(model):
+        states[part] |= {f"blocks.{name}.w": layer.weight, f"blocks.{name}.b": layer.bias}
+    return states["encoder"], states["decoder"]
+
+
+def _layers(model: DVAE) -> Iterator[tuple[nn.Conv2d, str, str]]:
+    """(convolution, "encoder" or "decoder", what it is called there) of each layer."""
+    yield model.encoder[0], "encoder", "input"
+    yield model.codebook, "decoder", "input"
+    for part, layers in ("encoder", model.encoder), ("decoder", model.decoder):
+        for i, block in enumerate(layer for layer in layers if isinstance(layer, ResBlock)):
+            group, b = divmod(i, model.config.blocks)
+            name = f"group_{group + 1}.block_{b + 1}"
+            convolutions = [layer for layer in block.path if isinstance(layer, nn.Conv2d)]
+            for k, layer in enumerate(convolutions, 1):
+                yield layer, part, f"{name}.res_path.conv_{k}"
+            if isinstance(block.skip, nn.Conv2d):  # the width changes here
+                yield block.skip, part, f"{name}.id_path"
+        yield [layer for layer in layers if isinstance(layer, nn.Conv2d)][-1], part, "output.conv"
