@@ -3,7 +3,7 @@
 A step is: take the batch of that step, compute the loss, step the optimiser. Everything the
 loop draws at random is a function of (seed, step), so nothing random has to be saved: a run
 that was stopped goes on to exactly the numbers it would have had. Whatever depends on how many
-processes take part is asked of a team, which is `Alone` here or a `Team` of distributed.py.
+processes take part is asked of a team, which is `Alone` here or a `Team` of scale/runtime.py.
 
 Learning rate, temperature and KL weight are pure functions of how far the run has come, t in
 [0, 1]; none of them is stored or multiplied along the way.

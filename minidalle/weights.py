@@ -76,7 +76,8 @@ def save(path: Path, model: nn.Module, tensors: dict[str, Tensor] | None = None,
     tensors = model.state_dict() if tensors is None else tensors
     if half:
         tensors = {name: tensor.half() for name, tensor in tensors.items()}
-    write_tensors(path, tensors, {"model": type(model).__name__, "config": plain(model.config), **about})
+    name = type(model.config).__name__.removesuffix("Config")  # (a sharded model's own class is renamed)
+    write_tensors(path, tensors, {"model": name, "config": plain(model.config), **about})
 
 
 def load(path: Path, kind: type[Model]) -> Model:

@@ -1,6 +1,6 @@
 """Pictures from outside: one picture, which part of it is looked at, a folder of them.
 
-S pixels per side, M pictures. For tar shards see shards.py.
+S pixels per side, M pictures. For folders see folders.py, for tar shards shards.py.
 """
 
 import io

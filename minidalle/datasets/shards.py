@@ -169,7 +169,7 @@ class Shards:
 
     An item is (number of the sample, seed of its crop). For a sample that turns out to be broken
     the next one stands in. So a batch is the same however many processes share it, although a
-    broken picture is met only by who loads it. `crop` is one of those in files.py.
+    broken picture is met only by who loads it. `crop` is one of those in pictures.py.
     """
 
     def __init__(self, paths: list[Path], image_size: int, crop: Crop = dalle_crop):
