@@ -1,4 +1,4 @@
-"""Pictures from outside: one picture, which part of it is looked at, a folder of them.
+"""Pictures from outside: how one is read, and which part of it is looked at.
 
 S pixels per side, M pictures. For folders see folders.py, for tar shards shards.py.
 """
