@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from minidalle import commands
-from minidalle.commands import BENCHES, CLIP_WORDS, MODELS
+from minidalle.commands import BENCHES, CLIP_WORDS
 
 
 # ---- what may be typed ------------------------------------------------------------------
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
 
     train = verbs.add_parser("train", help="train bpe, dvae, clip, then dalle")
     train.set_defaults(run=commands.train)
-    train.add_argument("model", choices=MODELS)
+    train.add_argument("model", metavar="MODEL", help="bpe, dvae, clip, dalle: each needs those before it")
     train.add_argument("--preset", default="tiny", help="which sizes (tiny)")
     train.add_argument("--data", required=True,
                        help="scenes, emoji, both, a folder of NAME.png and NAME.txt, tar shards as "
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     many = train.add_argument_group("under torchrun")
     many.add_argument("--share", choices=("ddp", "fsdp", "hsdp"), default="fsdp",
                       help="what is shared: nothing, everything, everything within a machine (fsdp)")
-    many.add_argument("--together", type=at_least_one, metavar="N", help="hsdp: N share (a machine's)")
+    many.add_argument("--shard-size", type=at_least_one, metavar="N", help="hsdp: N share (a machine's)")
     many.add_argument("--powersgd", type=at_least_one, metavar="RANK", help="ddp: gradients compressed")
     many.add_argument("--keep-checkpoints", type=at_least_one, default=2, metavar="N", help="the newest (2)")
     many.add_argument("--wait", type=some_minutes, default=5, metavar="M", help="minutes to meet in (5)")
@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
                       help="images in a GPU at a time (as many as fit)")
     plan.add_argument("--mfu", type=float, default=0.4, metavar="X", help="share of the peak reached (0.4)")
     plan.add_argument("--share", choices=("ddp", "fsdp", "hsdp"), default="fsdp", help="as in train (fsdp)")
-    plan.add_argument("--together", type=at_least_one, metavar="M", help="hsdp: M share (8)")
+    plan.add_argument("--shard-size", type=at_least_one, metavar="M", help="hsdp: M share (8)")
     plan.add_argument("--recompute", action=argparse.BooleanOptionalAction, default=False,
                       help="activations are computed again, not kept")
     plan.add_argument("--json", action="store_true", help="not a table")
@@ -135,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--bf16", action="store_true", help="matrix products of blocks in bfloat16")
         command.add_argument("--compile", action="store_true", help="compile the transformer's blocks")
         command.add_argument("--recompute", action="store_true", help="activations are computed again, not kept")
-        command.add_argument("--rounds", type=at_least_one, default=1, metavar="N", help="a batch in N parts")
+        command.add_argument("--grad-accum-steps", type=at_least_one, default=1, metavar="N", help="a batch in N parts")
     for command in (draw, evaluate):
         which = command.add_mutually_exclusive_group()
         which.add_argument("--preset", default="tiny", help="which shipped weights (tiny)")

@@ -77,22 +77,26 @@ class BPE:
     kind = "no vocabulary file of minidalle"
 
     def __init__(self, merges: Iterable[Pair]):
-        self.pieces = list(self.letters)  # id → its bytes
+        self.vocab = list(self.letters)  # id → its bytes
         self.merges = {}  # pair → the id it becomes; the lower, the earlier learned
         for a, b in merges:
-            self.merges[a, b] = len(self.pieces)
-            self.pieces.append(self.pieces[a] + self.pieces[b])
+            self.merges[a, b] = len(self.vocab)
+            self.vocab.append(self.vocab[a] + self.vocab[b])
         self._cache = {}  # word → ids: a caption corpus has few distinct words
 
     @property
-    def vocab(self) -> int:
+    def vocab_size(self) -> int:
         """V, the number of bytes and merges."""
-        return len(self.pieces)
+        return len(self.vocab)
 
     @property
     def start(self) -> int:
         """The id of start-of-text."""
-        return self.vocab
+        return self.vocab_size
+
+    def null_text(self, length: int) -> list[int]:
+        """The frame of the empty caption, `length` ids: start-of-text and pads."""
+        return [self.start, *map(self.pad, range(1, length))]
 
     def fingerprint(self) -> str:
         """sha256 of the merges: which encoding it is."""
@@ -100,7 +104,7 @@ class BPE:
 
     def pad(self, position: int) -> int:
         """The id of the pad at this position of a frame, 0 ≤ position < T."""
-        return self.vocab + 1 + position
+        return self.vocab_size + 1 + position
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, progress: bool = False) -> "BPE":
@@ -204,15 +208,15 @@ class BPE:
 
         Bytes that are no valid UTF-8, which a model may well produce, become U+FFFD (�).
         """
-        known = (i for i in map(int, ids) if 0 <= i < self.vocab)
-        return b"".join(self.pieces[i] for i in known).decode("utf-8", errors="replace")
+        known = (i for i in map(int, ids) if 0 <= i < self.vocab_size)
+        return b"".join(self.vocab[i] for i in known).decode("utf-8", errors="replace")
 
     def tokens(self, text: str) -> list[str]:
         """The text's pieces, to look at: "an octopus" → ["an", " oct", "opus"].
 
         A letter or an emoji that is cut into several tokens shows as � in each of them.
         """
-        return [self.pieces[i].decode("utf-8", errors="replace") for i in self.encode(text)]
+        return [self.vocab[i].decode("utf-8", errors="replace") for i in self.encode(text)]
 
     def frame(self, text: str, length: int, truncate: bool = False, dropout: float = 0.0,
               generator: torch.Generator | None = None) -> list[int]:
@@ -243,7 +247,7 @@ class BPE:
 
         Start-of-text and the pads, which only `frame` adds, are not in it.
         """
-        names = ["".join(LETTERS[b] for b in piece) for piece in self.pieces]
+        names = ["".join(LETTERS[b] for b in piece) for piece in self.vocab]
         saved = {
             "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], **RULES,
             "post_processor": None, "decoder": BYTE_LEVEL,

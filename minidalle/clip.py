@@ -1,7 +1,7 @@
-"""CLIP: one tower reads a picture, one reads a caption, and both point to one place.
+"""CLIP: one encoder reads a picture, one reads a caption, and both map to one space.
 
-Radford et al. 2021 (arXiv 2103.00020). The tower for pictures is the vision transformer below,
-or the residual network in resnet.py. DALL·E draws many candidates for a caption and lets CLIP
+Radford et al. 2021 (arXiv 2103.00020). The image encoder is the vision transformer below, or the
+residual network in resnet.py. DALL·E draws many candidates for a caption and lets CLIP
 keep the best (Ramesh et al. 2021, section 2.6).
 
 B batch, T text tokens, D width, H heads, E size of the shared space, g patches per side.
@@ -58,7 +58,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm residual block, the same in both towers; the MLP is 4 D wide inside."""
+    """A pre-norm residual block, the same in both encoders; the MLP is 4 D wide inside."""
 
     def __init__(self, width: int, heads: int, causal: bool):
         super().__init__()
@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A stack of blocks, started as in the official code's `initialize_parameters`.
+    """A stack of blocks, initialised as in the official code's `initialize_parameters`.
 
     | weight | standard deviation | why |
     |---|---|---|
@@ -85,7 +85,7 @@ class Transformer(nn.Module):
     | attn.out_proj, mlp.c_proj | D^-½ · (2 depth)^-½ | the 2·depth sums keep the stream's size |
     | biases | 0 | |
 
-    (The official code starts only its text tower so, and leaves the other at torch's defaults.)
+    (The official code initialises only its text encoder like this.)
     """
 
     def __init__(self, width: int, depth: int, heads: int, causal: bool):
@@ -106,7 +106,7 @@ class Transformer(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """The picture tower: patches become tokens, and a class token gathers what they say."""
+    """The image encoder: patches become tokens, and a class token gathers what they say."""
 
     def __init__(self, config: CLIPConfig):
         super().__init__()
@@ -156,8 +156,31 @@ def contrastive_loss(logits: Tensor) -> Tensor:
     return (F.cross_entropy(logits[:captions], pairs) + F.cross_entropy(logits.T, pairs)) / 2
 
 
+Loss = tuple[Tensor, dict[str, Tensor]]
+
+
+def clip_loss(pictures: Tensor, captions: Tensor, scale: Tensor, hidden: Tensor | None = None) -> Loss:
+    """The contrastive loss of unit features (M, E) and (B, E), in nats, and parts without gradient.
+
+    hidden (M,) bool: pictures that do not count. Parts: the shares of pictures and of captions
+    that choose their own partner, and the scale.
+    """
+    logits = scale * pictures @ captions.T  # (M, B)
+    if hidden is not None:
+        logits = logits.masked_fill(hidden[:, None], -math.inf)
+    pairs = torch.arange(len(captions), device=logits.device)
+    image_to_text = logits[: len(captions)].argmax(dim=1) == pairs
+    text_to_image = logits.argmax(dim=0) == pairs
+    parts = {
+        "image_to_text": image_to_text.float().mean(),
+        "text_to_image": text_to_image.float().mean(),
+        "scale": scale.detach(),
+    }
+    return contrastive_loss(logits), parts
+
+
 class CLIP(nn.Module):
-    """The two towers and the temperature of their agreement (section 2.4)."""
+    """The two encoders and the temperature of their agreement (section 2.4)."""
 
     config_class = CLIPConfig
 
@@ -170,7 +193,7 @@ class CLIP(nn.Module):
         else:
             self.visual = ResNet(config.vision_depth, config.vision_width, config.vision_heads,
                                  config.image_size, config.embed)
-        self.token_embedding = nn.Embedding(config.vocab, D)
+        self.token_embedding = nn.Embedding(config.vocab_size, D)
         self.positional_embedding = nn.Parameter(0.01 * torch.randn(config.text_len, D))
         self.transformer = Transformer(D, config.text_depth, config.text_heads, causal=True)
         self.ln_final = nn.LayerNorm(D)
@@ -186,7 +209,7 @@ class CLIP(nn.Module):
         size = self.config.image_size
         right_kind = images.is_floating_point() and images.shape[1:] == (3, size, size)
         # A little slack for rounding; what this catches is [-1, 1], [0, 255] and NaN.
-        check(images, f"pictures (B, 3, {size}, {size}) in [0, 1]", right_kind, -0.01, 1.01)
+        expect(images, f"pictures (B, 3, {size}, {size}) in [0, 1]", right_kind, -0.01, 1.01)
         mean = images.new_tensor(CLIP_MEAN).view(3, 1, 1)
         std = images.new_tensor(CLIP_STD).view(3, 1, 1)
         return self.visual((images - mean) / std)
@@ -198,9 +221,9 @@ class CLIP(nn.Module):
         counts, and a batch may be cut behind its longest caption to save time.
         Raises ValueError for another shape, another dtype or an id outside the vocabulary.
         """
-        length, last = self.config.text_len, self.config.vocab - 1
+        length, last = self.config.text_len, self.config.vocab_size - 1
         right_kind = not text.is_floating_point() and text.ndim == 2 and text.shape[1] <= length
-        check(text, f"ids (B, T ≤ {length}) from 0 to {last}", right_kind, 0, last)
+        expect(text, f"ids (B, T ≤ {length}) from 0 to {last}", right_kind, 0, last)
         x = self.token_embedding(text) + self.positional_embedding[: text.shape[1]]  # (B, T, D)
         x = self.ln_final(self.transformer(x))
         rows = torch.arange(len(x), device=x.device)
@@ -214,37 +237,20 @@ class CLIP(nn.Module):
             self.logit_scale.clamp_(max=math.log(MAX_SCALE))
         return self.logit_scale.exp()
 
-    def forward(self, images: Tensor, text: Tensor, others: Tensor | None = None, counts: Tensor | None = None,
-                gather: Callable[[Tensor], Tensor] = lambda rows: rows) -> tuple[Tensor, dict[str, Tensor]]:
-        """B captions and their B pictures → loss in nats, and parts.
+    def forward(
+        self, images: Tensor, text: Tensor, loss: Callable[..., Loss] = clip_loss
+    ) -> Loss:
+        """B captions and their pictures → loss in nats, and parts (see `clip_loss`).
 
-        `others` (M, 3, size, size) are pictures that belong to no caption, as far as counts (M,)
-        bool says that they count. Where processes share a batch, `gather` joins the rows of all
-        of them, and the loss is that of the whole batch.
-        Parts, without gradient: `image_to_text` and `text_to_image`, the shares of pictures and
-        of captions that choose their own partner, and `scale`. Raises ValueError unless there
-        are as many pictures as captions.
+        Pictures beyond the first B belong to no caption. `loss` may be another function of the
+        unit features of pictures and captions, (M ≥ B, E) and (B, E), and the scale. Raises
+        ValueError if there are fewer pictures than captions.
         """
-        if len(images) != len(text):
+        if len(images) < len(text):
             raise ValueError(f"expected a picture for each of {len(text)} captions, got {len(images)}")
-        M = 0 if others is None else len(others)
-        pictures = self.encode_image(torch.cat([images, others]) if M else images)
-        picture = gather(F.normalize(pictures[: len(images)], dim=-1))  # (B, E)
-        caption = gather(F.normalize(self.encode_text(text), dim=-1))
-        scale = self.scale()
-        logits = scale * picture @ caption.T  # (B, B)
-        pairs = torch.arange(len(caption), device=logits.device)
-        image_to_text = (logits.argmax(dim=1) == pairs).float().mean()
-        if M:
-            other = gather(F.normalize(pictures[len(images) :], dim=-1))
-            unseen = ~gather(counts[:, None])
-            logits = torch.cat([logits, (scale * other @ caption.T).masked_fill(unseen, -math.inf)])
-        parts = {
-            "image_to_text": image_to_text,
-            "text_to_image": (logits.argmax(dim=0) == pairs).float().mean(),
-            "scale": scale.detach(),
-        }
-        return contrastive_loss(logits), parts
+        pictures = F.normalize(self.encode_image(images), dim=-1)
+        captions = F.normalize(self.encode_text(text), dim=-1)
+        return loss(pictures, captions, self.scale())
 
 
 def preprocess(picture: Image.Image, size: int) -> Tensor:
@@ -302,7 +308,7 @@ def zero_shot(clip: CLIP, images: Tensor, prompts: Tensor, chunk: int = 256) -> 
     return (clip.scale() * picture @ prompt.T).softmax(dim=-1)
 
 
-def check(inputs: Tensor, wanted: str, right_kind: bool, low: float, high: float) -> None:
+def expect(inputs: Tensor, wanted: str, right_kind: bool, low: float, high: float) -> None:
     """Raise ValueError "expected {wanted}, got …" unless right_kind and low ≤ values ≤ high."""
     if not (right_kind and inputs.numel()):
         raise ValueError(f"expected {wanted}, got {inputs.dtype} {tuple(inputs.shape)}")

@@ -7,16 +7,17 @@ once. What is wrong with the input raises ValueError or OSError, in one sentence
 import json
 import os
 import platform
-import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from minidalle.config import PRESETS, Preset, TrainConfig
 
 BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
-MODELS = ("bpe", "dvae", "clip", "dalle")  # in the order in which they are trained
 CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # the name OpenAI gave to it
 
 
@@ -74,11 +75,11 @@ def open_clip(path: Path | None):
     return openai.load_bpe(path.parent / CLIP_WORDS), openai.load_clip(path)
 
 
-def find_preset(name: str) -> Preset:
+def find_preset(name: str, presets: Mapping[str, Any] = PRESETS) -> Any:
     """The preset of that name."""
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}: there is {' and '.join(PRESETS)}")
-    return PRESETS[name]
+    if name not in presets:
+        raise ValueError(f"unknown preset {name!r}: there is {' and '.join(presets)}")
+    return presets[name]
 
 
 # ---- train ------------------------------------------------------------------------------
@@ -86,17 +87,23 @@ def find_preset(name: str) -> Preset:
 
 def train(args) -> None:
     """Train one model into DIR: bpe.json, or NAME.safetensors with its log NAME.csv."""
+    from minidalle.models import MODELS
+
+    if args.model not in ("bpe", *MODELS):
+        raise ValueError(f"unknown model {args.model!r}: there is bpe, {', '.join(MODELS)}")
     set_threads(args.threads)
-    preset, done = find_preset(args.preset), existing(args.model, args.out)
+    done = existing(args.model, args.out)
     if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):  # torchrun starts us again after a crash
         args.resume = done is not None
     if done and not (args.resume or args.overwrite):
-        raise ValueError(f"{done} is there already: add --resume to go on with it, "
-                         "--overwrite to begin again, or name another --out")
+        raise ValueError(
+            f"{done} is there already: add --resume to go on with it, "
+            "--overwrite to begin again, or name another --out"
+        )
     if args.model == "bpe":
-        train_bpe(args, preset, done)
+        train_bpe(args, done)
     else:
-        train_model(args, preset)
+        train_model(args)
 
 
 def set_threads(threads: int | None) -> None:
@@ -114,7 +121,7 @@ def existing(model: str, out: Path) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
-def train_bpe(args, preset: Preset, done: Path | None) -> None:
+def train_bpe(args, done: Path | None) -> None:
     """Learn the vocabulary, which takes seconds and is never half done."""
     if args.minutes or args.steps:
         raise ValueError("bpe learns merges, not steps: leave out --minutes and --steps")
@@ -124,85 +131,86 @@ def train_bpe(args, preset: Preset, done: Path | None) -> None:
     from minidalle import recipes
     from minidalle.bpe import BPE
 
+    vocab_size = find_preset(args.preset).dalle.vocab_size
     captions = recipes.bpe_captions(args.data, args.seed)
-    bpe = BPE.train(captions, preset.dalle.vocab, progress=True)
+    bpe = BPE.train(captions, vocab_size, progress=True)
     args.out.mkdir(parents=True, exist_ok=True)
     bpe.save(args.out / "bpe.json")
-    print(f"{args.out / 'bpe.json'}: {bpe.vocab} tokens, of {len(captions)} captions")
+    print(f"{args.out / 'bpe.json'}: {bpe.vocab_size} tokens, of {len(captions)} captions")
     print("example  ", *map(repr, bpe.tokens(captions[0])))
 
 
-def train_model(args, preset: Preset) -> None:
-    """Train one of the networks: a job and its length for `training.train`."""
+def train_model(args) -> None:
+    """Train one of the networks: a job, its length and a runtime for `training.train`."""
     from minidalle import training
+    from minidalle.models import MODELS
+    from minidalle.scale.attention import fast_attention
 
-    team = make_team(args)
+    row = MODELS[args.model]
+    runtime = make_runtime(args, row)
     try:
-        place = args.out / f"{args.model}.checkpoint"
-        config = stored_config(team, place, args.steps) if args.resume else preset.train[args.model]
+        checkpoint = runtime.checkpoint(args.out / f"{row.name}.checkpoint")
+        sizes = find_preset(args.preset, row.presets)
+        config = stored_config(checkpoint, args.steps) if args.resume else sizes.train[row.name]
         if args.model == "dalle":
-            check_memory(preset, config, team)
-        job = make_job(args, preset, config, team)
-        if team.rounds > 1 and job.compares:
-            raise ValueError(f"{args.model} compares a whole batch with itself, so --rounds cannot cut it up")
-        if args.steps:
-            config = replace(config, steps=args.steps)
-        elif args.minutes and not args.resume:
-            say(team, f"{args.model}: timing some steps, to see how many fit into {args.minutes:g} minutes")
-            config = replace(config, steps=training.steps_in(args.minutes, job, config, team))
-        if args.overwrite and team.rank == 0:  # else --resume might go on with the old run
-            training.checkpoint_file(place).unlink(missing_ok=True)
-            shutil.rmtree(place, ignore_errors=True)
-        say(team, f"{args.model}: {config.steps} steps of {config.batch}; Ctrl-C stops, --resume goes on")
+            check_memory(sizes, config, runtime, args)
+        job = make_job(args, row, sizes, config, runtime)
+        fast_attention(job.model)  # the same numbers, sooner
+        config = with_length(args, job, config, runtime)
+        if args.overwrite:  # else --resume might go on with the old run
+            checkpoint.delete()
+        say(runtime, f"{row.name}: {config.steps} steps of {config.batch_size}; "
+                     "Ctrl-C stops, --resume goes on")  # fmt: skip
         about = {"command": command_line(args, config), "seed": args.seed}
-        about |= {"data": Path(args.data).resolve().name}
-        about |= {"machine": machine(), "date": today()}
-        training.train(job, config, args.out, args.resume, 60 * args.save_every, team=team, **about)
-        say(team, team.farewell(args.out / f"{args.model}.safetensors"))
+        about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
+        training.train(job, config, args.out, args.resume, 60 * args.save_every, runtime=runtime, **about)
+        farewell(args.out / f"{row.name}.safetensors", runtime)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; add --resume to go on") from None
+    except RuntimeError as error:
+        raise explained(error) from error
     finally:
-        team.close()
+        if hasattr(runtime, "close"):
+            runtime.close()
 
 
-def check_memory(preset: Preset, train: TrainConfig, team) -> None:
-    """ValueError if the transformer will not fit; it says by how much, and what would help."""
+def explained(error: RuntimeError) -> Exception:
+    """An error of torch: in our words where memory ran out, else as it is."""
     import torch
 
-    from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
-
-    if team.device.type == "cuda":
-        here, each = torch.cuda.get_device_properties(team.device).total_memory, "GPU"
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        here, each = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / processes, "process"
-    else:
-        return
-    images = len(range(train.batch)[team.part(train.batch, 0)])
-    share, together = ("fsdp" if team.group > 1 else "ddp"), None
-    if 1 < team.group < team.size:
-        share, together = "hsdp", team.group
-    layout = Layout(team.size, share, together, images, team.recompute)
-    try:
-        refuse_what_does_not_fit(preset.dalle, train.batch, GPU(0, here / 1e9, 0), layout, each)
-    except ValueError as error:
-        raise ValueError(f"{error}, in the words of `minidalle plan`; here --rounds makes fewer images "
-                         "at a time, and torchrun more GPUs") from None
+    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        return error
+    return ValueError(
+        "memory ran out in a step: --grad-accum-steps N takes a batch in N parts, and --recompute "
+        "computes activations again in place of keeping them"
+    )
 
 
-def make_team(args):
+def make_runtime(args, row):
     """The processes that torchrun started, or this one alone."""
-    how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
+    from minidalle.runtime import SingleProcess
+
+    accum = args.grad_accum_steps
     if "WORLD_SIZE" in os.environ:
-        from minidalle.scale.runtime import Team
+        from minidalle.scale.runtime import Distributed
 
-        return Team(args.share, args.together, args.powersgd, args.keep_checkpoints, 60 * args.wait, **how)
-    if args.powersgd or args.together:
-        raise ValueError("--powersgd and --together are for several processes: "
-                         "start them with `torchrun --nproc-per-node N -m minidalle train …`")
-    from minidalle.training import Alone
+        return Distributed(
+            row.block, args.share, args.shard_size, args.powersgd, args.keep_checkpoints,
+            60 * args.wait, args.bf16, accum, tuning(args),
+        )  # fmt: skip
+    if args.powersgd or args.shard_size:
+        raise ValueError(
+            "--powersgd and --shard-size are for several processes: "
+            "start them with `torchrun --nproc-per-node N -m minidalle train …`"
+        )
+    return SingleProcess(find_device(args.device), accum, tuning(args))
 
-    return Alone(find_device(args.device), **how)
+
+def tuning(args):
+    """What is done to a model's blocks before they are trained."""
+    from minidalle.scale.blocks import tune_blocks
+
+    return partial(tune_blocks, bf16=args.bf16, compile=args.compile, recompute=args.recompute)
 
 
 def find_device(name: str):
@@ -215,51 +223,90 @@ def find_device(name: str):
     return torch.device(name)
 
 
-def say(team, line: str) -> None:
+def say(runtime, line: str) -> None:
     """Print a line, once for all processes."""
-    if team.rank == 0:
+    if runtime.rank == 0:
         print(line, flush=True)
 
 
-def stored_config(team, place: Path, steps: int | None) -> TrainConfig:
-    """How the run that is to go on was being trained."""
-    found, about = team.load(place)
+def farewell(done: Path, runtime) -> None:
+    """Say where the weights are, and how much compression saved."""
+    share = runtime.compression() if hasattr(runtime, "compression") else None
+    say(runtime, str(done) + (f"; PowerSGD sent {share:.1%} of the numbers in the gradients" if share else ""))
+
+
+def stored_config(checkpoint, steps: int | None) -> TrainConfig:
+    """How the run that is to go on was being trained; `steps` makes it longer."""
+    about = checkpoint.about()
     if "step" not in about:
-        raise ValueError(f"{found} is no checkpoint of `minidalle train`")
-    config = TrainConfig(**about["config"] | {"betas": tuple(about["config"]["betas"])})
-    if steps not in (None, config.steps):
-        raise ValueError(f"{found} belongs to a run of {config.steps} steps, not {steps}")
+        raise ValueError(f"{checkpoint.path} is no checkpoint of `minidalle train`")
+    try:
+        config = TrainConfig(**about["config"] | {"betas": tuple(about["config"]["betas"])})
+    except (KeyError, TypeError):
+        raise ValueError(f"{checkpoint.path} is of another version of minidalle: begin again") from None
+    if steps and steps < about["step"]:
+        raise ValueError(f"{checkpoint.path} has done {about['step']} steps, more than {steps}")
+    return replace(config, steps=steps or config.steps)
+
+
+def with_length(args, job, config: TrainConfig, runtime) -> TrainConfig:
+    """The config, with as many steps as --steps or --minutes asks for."""
+    from minidalle import training
+
+    if runtime.grad_accum_steps > 1 and job.whole_batch:
+        raise ValueError(
+            f"{args.model} compares a whole batch with itself: --grad-accum-steps cannot cut it up"
+        )
+    if args.steps:
+        return replace(config, steps=args.steps)
+    if args.minutes and not args.resume:
+        say(runtime, f"{args.model}: timing some steps, to see how many fit into {args.minutes:g} minutes")
+        return replace(config, steps=training.steps_in(args.minutes, job, config, runtime))
     return config
 
 
-def make_job(args, preset: Preset, config: TrainConfig, team):
+def make_job(args, row, sizes, config: TrainConfig, runtime):
     """What this model learns, from which data, with what was trained before it."""
-    from minidalle import recipes
+    from torch import nn
 
-    if args.model == "dvae":
-        return recipes.dvae_job(preset.dvae, config, args.data, args.seed, preset.dvae_loss)
-    bpe = trained_before(args, "bpe")
-    V = bpe.vocab  # a folder of few words gives fewer merges than the preset has room for
-    dvae = trained_before(args, "dvae").to(team.device)
-    if args.model == "clip":
-        sizes = replace(preset.clip, vocab=V + 1 + preset.clip.text_len, end=V + 1)
-        return recipes.clip_job(sizes, config, args.data, args.seed, bpe, dvae)
-    sizes = replace(preset.dalle, vocab=V, codebook=dvae.config.codebook, grid=dvae.config.grid)
-    return recipes.dalle_job(sizes, config, args.data, args.seed, bpe, dvae, preset.bpe_dropout,
-                             meta=team.splits)
+    from minidalle import models
+
+    before = {}
+    for name in row.needs:
+        path = models.file_of(name, args.out)
+        if not path.is_file():
+            raise FileNotFoundError(f"{row.name} needs {path}: run `minidalle train {name}` first")
+        before[name] = models.load(name, args.out)
+        if isinstance(before[name], nn.Module):
+            before[name].to(runtime.device)
+    shards = runtime.world_size > 1 and args.share != "ddp" and row.name == "dalle"
+    return row.recipe(models.Request(sizes, config, args.data, args.seed, meta=shards), **before)
 
 
-def trained_before(args, model: str):
-    """The BPE or dVAE in DIR that this model builds on."""
-    from minidalle import weights
-    from minidalle.bpe import BPE
-    from minidalle.dvae import DVAE
+def check_memory(sizes: Preset, config: TrainConfig, runtime, args) -> None:
+    """ValueError if the transformer will not fit; it says by how much, and what would help."""
+    import torch
 
-    path = args.out / ("bpe.json" if model == "bpe" else f"{model}.safetensors")
-    if not path.is_file():
-        raise FileNotFoundError(f"{args.model} needs {path}: "
-                                f"run `minidalle train {model}` first")
-    return BPE.load(path) if model == "bpe" else weights.load(path, DVAE)
+    from minidalle.runtime import share_of
+    from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
+
+    if runtime.device.type == "cuda":
+        here, each = torch.cuda.get_device_properties(runtime.device).total_memory, "GPU"
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        here, each = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / processes, "process"
+    else:
+        return
+    images = len(range(config.batch_size)[share_of(runtime, config.batch_size)])
+    share = args.share if runtime.world_size > 1 else "ddp"
+    layout = Layout(runtime.world_size, share, getattr(runtime, "shard_size", None), images, args.recompute)
+    try:
+        refuse_what_does_not_fit(sizes.dalle, config.batch_size, GPU(0, here / 1e9, 0), layout, each)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, in the words of `minidalle plan`; here --grad-accum-steps makes fewer images "
+            "at a time, and torchrun more GPUs"
+        ) from None
 
 
 def command_line(args, config: TrainConfig) -> str:
@@ -346,7 +393,7 @@ def plan(args) -> None:
     """What it takes to train a preset's transformer: nothing is run."""
     from minidalle.scale import plan as chapter
 
-    layout = chapter.Layout(args.gpus, args.share, args.together, recompute=args.recompute)
+    layout = chapter.Layout(args.gpus, args.share, args.shard_size, recompute=args.recompute)
     rows = chapter.plan(find_preset(args.preset), args.gpu, layout, args.image_batch, args.mfu)
     if args.json:
         print(json.dumps([dict(zip(("what", "value", "unit", "source"), row)) for row in rows], indent=2))
@@ -366,13 +413,12 @@ def bench(args) -> None:
 
     from minidalle.bench import paths as chapter
     from minidalle.bench import timing
-    from minidalle.training import Alone
+    from minidalle.runtime import SingleProcess
 
     config = find_preset(args.preset).dalle if args.preset else chapter.MIDDLE
     config = replace(config, depth=args.depth or config.depth)
-    how = {name: getattr(args, name) for name in ("bf16", "compile", "recompute", "rounds")}
-    team = Alone(find_device(args.device), **how)
-    asked = timing.Setting(config, args.batch, args.repeat, team, args.peer, args.profile)
+    runtime = SingleProcess(find_device(args.device), args.grad_accum_steps, tuning(args))
+    asked = timing.Setting(config, args.batch, args.repeat, runtime, args.bf16, args.peer, args.profile)
     text = around_marks(args.into) if args.into else None  # not after half an hour
     paths = BENCHES if args.path == "all" else [args.path]
     rows = [row.figures() for path in paths for row in chapter.BENCHES[path](asked)]

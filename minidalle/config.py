@@ -13,33 +13,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DVAEConfig:
-    """The picture tokenizer: pixels ↔ grid² codes."""
+    """The image tokenizer: pixels ↔ grid² codes."""
 
     image_size: int = 256
-    codebook: int = 8192  # K
+    codebook_size: int = 8192  # K
     width: int = 256  # channels of the first group; group g has 2^g times as many
-    groups: int = 4  # pooling by 2 stands between groups, so 4 groups shrink 8 times
+    groups: int = 4  # pooling by 2 stands between groups, so 4 groups shrink the picture 8 times
     blocks: int = 2  # residual blocks per group
-    code_width: int = 128  # channels of a code's vector, the decoder's first 1×1 convolution
-    stride: int = 1  # pixels per step of the first convolution; the last one undoes it
-    norm: bool = False  # layer norm before each residual block; the paper has none
-    local: bool = False  # the encoder's blocks see their own place only, so a code is a patch
-    tied: bool = False  # the encoder ends in a vector, and a code fits if its own vector is near
-    noise: float = 0.0  # standard deviation by which the logits of pixels are blurred in the loss
+    code_width: int = 128  # channels of a code's vector
+    patch: int = 0  # small sizes: a code stands for patch × patch pixels, and there are no groups
 
     @property
     def grid(self) -> int:
         """Codes per side of the picture, h = w."""
-        return self.image_size // (self.stride * 2 ** (self.groups - 1))
+        return self.image_size // (self.patch or 2 ** (self.groups - 1))
 
 
 @dataclass(frozen=True)
 class DALLEConfig:
     """The transformer over one stream of T text tokens and N = grid² image tokens."""
 
-    vocab: int = 16384  # V: bytes and merges, without start-of-text and pads
+    vocab_size: int = 16384  # V: bytes and merges, without start-of-text and pads
     text_len: int = 256  # T, start-of-text included
-    codebook: int = 8192  # K
+    codebook_size: int = 8192  # K
     grid: int = 32  # h = w
     width: int = 3968  # D
     depth: int = 64
@@ -53,14 +49,14 @@ class DALLEConfig:
         return self.grid**2
 
     @property
-    def text_vocab(self) -> int:
+    def text_vocab_size(self) -> int:
         """Rows of the text embedding: V, then start-of-text, then one pad per text position."""
-        return self.vocab + 1 + self.text_len
+        return self.vocab_size + 1 + self.text_len
 
 
 @dataclass(frozen=True)
 class CLIPConfig:
-    """Two towers that put a picture and its caption at the same point of one space."""
+    """Two encoders that map a picture and its caption to the same point of one space."""
 
     embed: int = 512  # size of the shared space
     image_size: int = 224
@@ -68,7 +64,7 @@ class CLIPConfig:
     vision_width: int = 768
     vision_depth: int | tuple[int, ...] = 12  # or, for a ResNet, the blocks of its four stages
     vision_heads: int = 12
-    vocab: int = 49408  # all text ids, special tokens included
+    vocab_size: int = 49408  # all text ids, special tokens included
     text_len: int = 77
     text_width: int = 512
     text_depth: int = 12
@@ -103,16 +99,16 @@ class TrainConfig:
     """How long and how fast one model learns."""
 
     steps: int
-    batch: int
+    batch_size: int
     lr: float
     final_lr: float = 0.0  # reached at the share `lr_until` of the run
     lr_until: float = 1.0
     warmup: int = 100  # steps of linear warm-up
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
-    decay: float = 0.0  # weight decay, on matrices only
-    clip: float = 1.0  # largest gradient norm
-    ema: float = 0.99  # of the weights, per step
+    weight_decay: float = 0.0  # on matrices only
+    grad_clip: float = 1.0  # the largest gradient norm
+    ema_decay: float = 0.99  # of the averaged weights, per step
 
 
 @dataclass(frozen=True)
@@ -129,33 +125,31 @@ class Preset:
 
 def _tiny() -> Preset:
     """32×32 pixels, 8×8 codes: minutes on two CPU cores."""
-    vocab, text_len = 1024, 32
-    dvae = DVAEConfig(image_size=32, codebook=512, width=256, groups=1, blocks=2, code_width=64,
-                      stride=4, norm=True, local=True, tied=True, noise=1)
-    dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=128, depth=4, heads=4, kernel=5)
+    vocab_size, text_len = 1024, 32
+    dvae = DVAEConfig(image_size=32, codebook_size=512, width=256, blocks=2, code_width=64, patch=4)
+    dalle = DALLEConfig(vocab_size, text_len, dvae.codebook_size, dvae.grid, width=128, depth=4, heads=4, kernel=5)
     clip = CLIPConfig(embed=128, image_size=32, patch=4, vision_width=128, vision_depth=4,
-                      vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=128,
-                      text_depth=3, text_heads=4, end=vocab + 1)
+                      vision_heads=4, vocab_size=vocab_size + 1 + text_len, text_len=text_len, text_width=128,
+                      text_depth=3, text_heads=4, end=vocab_size + 1)
     return Preset(dvae, dalle, clip, {
-        "dvae": TrainConfig(12_000, 16, lr=6e-3, final_lr=6e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.995),
-        "clip": TrainConfig(7_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
-        "dalle": TrainConfig(64_000, 8, lr=1.5e-3, betas=(0.9, 0.96), decay=0.1, ema=0.999),
+        "dvae": TrainConfig(12_000, 16, lr=6e-3, final_lr=6e-5, betas=(0.9, 0.99), weight_decay=1e-4, ema_decay=0.995),
+        "clip": TrainConfig(7_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
+        "dalle": TrainConfig(64_000, 8, lr=1.5e-3, betas=(0.9, 0.96), weight_decay=0.1, ema_decay=0.999),
     }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8), bpe_dropout=0.0)  # fmt: skip
 
 
 def _small() -> Preset:
     """64×64 pixels, 16×16 codes: for one GPU."""
-    vocab, text_len = 2048, 64
-    dvae = DVAEConfig(image_size=64, codebook=1024, width=128, groups=1, blocks=4, code_width=128,
-                      stride=4, norm=True, local=True, tied=True, noise=1)
-    dalle = DALLEConfig(vocab, text_len, dvae.codebook, dvae.grid, width=512, depth=12, heads=8, kernel=7)
+    vocab_size, text_len = 2048, 64
+    dvae = DVAEConfig(image_size=64, codebook_size=1024, width=128, blocks=4, code_width=128, patch=4)
+    dalle = DALLEConfig(vocab_size, text_len, dvae.codebook_size, dvae.grid, width=512, depth=12, heads=8, kernel=7)
     clip = CLIPConfig(embed=256, image_size=64, patch=8, vision_width=256, vision_depth=6,
-                      vision_heads=4, vocab=vocab + 1 + text_len, text_len=text_len, text_width=256,
-                      text_depth=6, text_heads=4, end=vocab + 1)
+                      vision_heads=4, vocab_size=vocab_size + 1 + text_len, text_len=text_len, text_width=256,
+                      text_depth=6, text_heads=4, end=vocab_size + 1)
     return Preset(dvae, dalle, clip, {
-        "dvae": TrainConfig(20_000, 64, lr=2e-3, final_lr=2e-5, betas=(0.9, 0.99), decay=1e-4, ema=0.999),
-        "clip": TrainConfig(10_000, 512, lr=5e-4, betas=(0.9, 0.98), eps=1e-6, decay=0.1),
-        "dalle": TrainConfig(20_000, 256, lr=6e-4, betas=(0.9, 0.96), decay=0.045, ema=0.999),
+        "dvae": TrainConfig(20_000, 64, lr=2e-3, final_lr=2e-5, betas=(0.9, 0.99), weight_decay=1e-4, ema_decay=0.999),
+        "clip": TrainConfig(10_000, 512, lr=5e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
+        "dalle": TrainConfig(20_000, 256, lr=6e-4, betas=(0.9, 0.96), weight_decay=0.045, ema_decay=0.999),
     }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8))  # fmt: skip
 
 
@@ -163,10 +157,10 @@ def _paper() -> Preset:
     """256×256 pixels, 32×32 codes, 12 billion parameters: the published figures."""
     return Preset(DVAEConfig(), DALLEConfig(), CLIPConfig(), {
         "dvae": TrainConfig(3_000_000, 512, lr=1e-4, final_lr=1.25e-6, lr_until=1.2 / 3, warmup=1,
-                            betas=(0.9, 0.999), decay=1e-4, ema=0.999),
-        "clip": TrainConfig(390_000, 32_768, lr=5e-4, warmup=2000, betas=(0.9, 0.98), eps=1e-6, decay=0.2),
-        "dalle": TrainConfig(430_000, 1024, lr=4.5e-4, warmup=5000, betas=(0.9, 0.96), decay=0.045,
-                             clip=4.0),
+                            betas=(0.9, 0.999), weight_decay=1e-4, ema_decay=0.999),
+        "clip": TrainConfig(390_000, 32_768, lr=5e-4, warmup=2000, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2),
+        "dalle": TrainConfig(430_000, 1024, lr=4.5e-4, warmup=5000, betas=(0.9, 0.96), weight_decay=0.045,
+                             grad_clip=4.0),
     })  # fmt: skip
 
 

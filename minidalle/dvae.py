@@ -10,12 +10,11 @@ temperature falls until soft and hard choices are nearly the same.
 Where is the codebook? The decoder begins with a 1×1 convolution on a one-hot picture of K
 channels: its K columns *are* the codebook.
 
-Ramesh et al. 2021, section 2.1 and appendix A. What the small sizes do differently is off by
-default in `DVAEConfig`: stride, norm, local, tied, noise.
+There are two pairs of networks: the paper's (Ramesh et al. 2021, section 2.1 and appendix A),
+which pools a picture step by step, and one for small pictures, whose codes are patches.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -38,47 +37,55 @@ def unmap_pixels(x: Tensor) -> Tensor:
     return ((x - EPSILON) / (1 - 2 * EPSILON)).clamp(0, 1)
 
 
-def logit_laplace(x: Tensor, mu: Tensor, ln_b: Tensor, noise: float = 0.0) -> Tensor:
+def logit_laplace(x: Tensor, mu: Tensor, ln_b: Tensor, blur: float = 0.0) -> Tensor:
     """Log-density of x in (0, 1) whose logit is Laplace(μ, b) (paper, equation 2).
 
     A Laplace density on logit x, times |d logit x / dx| = 1 / (x (1 - x)): unlike L1 or L2,
-    all of its mass lies on values that a pixel can have. With `noise`, logit x is taken to be
+    all of its mass lies on values that a pixel can have. With `blur`, logit x is taken to be
     blurred by Gaussian noise of that standard deviation: |logit x - μ| is replaced by its mean.
+    (The paper does not. Flat pictures need it: where a value never varies, the density of a
+    narrow Laplace grows without limit.)
     """
-    distance = mean_distance(torch.logit(x) - mu, noise) / ln_b.exp()
+    distance = mean_distance(torch.logit(x) - mu, blur) / ln_b.exp()
     return -distance - math.log(2) - ln_b - torch.log(x * (1 - x))
 
 
-def mean_distance(d: Tensor, noise: float) -> Tensor:
-    """E|d + noise · n| for a standard normal n: |d| far away, a parabola near 0.
+def mean_distance(d: Tensor, blur: float) -> Tensor:
+    """E|d + blur · n| for a standard normal n: |d| far away, a parabola near 0.
 
     >>> round(mean_distance(torch.tensor(0.0), 1.0).item(), 4)  # √(2/π)
     0.7979
     """
-    if noise == 0:
+    if blur == 0:
         return d.abs()
-    z = d / noise
-    return d * torch.erf(z / math.sqrt(2)) + noise * math.sqrt(2 / math.pi) * torch.exp(-(z**2) / 2)
+    z = d / blur
+    return d * torch.erf(z / math.sqrt(2)) + blur * math.sqrt(2 / math.pi) * torch.exp(-(z**2) / 2)
 
 
 # ---- choosing softly --------------------------------------------------------------------
 
 
-def gumbel_softmax(logits: Tensor, temperature: float, generator: torch.Generator | None = None,
-                   first: int = 0) -> Tensor:
+def gumbel_noise(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
+    """Standard Gumbel noise, -ln(-ln u) of uniform u, on the generator's device."""
+    device = generator.device if generator else None
+    u = torch.rand(shape, generator=generator, device=device)
+    return -torch.log(-torch.log(u.clamp(1e-10, 1 - 1e-7)))
+
+
+def gumbel_softmax(
+    logits: Tensor,
+    temperature: float,
+    generator: torch.Generator | None = None,
+    noise: Tensor | None = None,
+) -> Tensor:
     """Soft one-hot samples of the categorical over dim 1; harder as the temperature falls.
 
-    -ln(-ln u) is Gumbel noise, and the argmax of logits plus Gumbel noise is an exact sample
-    of their softmax. Dividing by the temperature and taking a softmax makes that argmax soft.
-    Where logits (B, K, …) are part of a larger batch, `first` is the number of their first row:
-    the noise of the rows before it is drawn and left, so a row's noise depends on its number.
+    The argmax of logits plus Gumbel noise is an exact sample of their softmax. Dividing by the
+    temperature and taking a softmax makes that argmax soft. noise, of the logits' shape, is drawn
+    from the generator if it is not given.
     """
-    B, K, *grid = logits.shape
-    device = generator.device if generator else logits.device
-    u = torch.rand(first + B, *grid, K, generator=generator, device=device)[first:]
-    u = u.movedim(-1, 1).to(logits.device)  # (B, K, …), like the logits
-    noise = -torch.log(-torch.log(u.clamp(1e-10, 1 - 1e-7)))
-    return F.softmax((logits + noise) / temperature, dim=1)
+    noise = gumbel_noise(logits.shape, generator) if noise is None else noise
+    return F.softmax((logits + noise.to(logits.device)) / temperature, dim=1)
 
 
 def kl_from_uniform(logits: Tensor) -> Tensor:
@@ -100,7 +107,7 @@ def codebook_use(counts: Tensor) -> tuple[float, int]:
     return round(torch.special.entr(p).sum().exp().item(), 6), int((counts == 0).sum())
 
 
-# ---- the network ------------------------------------------------------------------------
+# ---- the networks -----------------------------------------------------------------------
 
 
 def conv(n_in: int, n_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -111,7 +118,7 @@ def conv(n_in: int, n_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return layer
 
 
-class PlaceNorm(nn.LayerNorm):
+class ChannelLayerNorm(nn.LayerNorm):
     """Layer norm over the channels of each place, (B, C, h, w), blind to all other places."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,13 +128,12 @@ class PlaceNorm(nn.LayerNorm):
 class ResBlock(nn.Module):
     """x + gain · path(x); the path is four ReLU-convolutions through a narrow waist."""
 
-    def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...], gain: float, norm: bool):
+    def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...], gain: float = 1.0):
         super().__init__()
-        widths = [n_in] + 3 * [n_out // 4] + [n_out]
-        path = [PlaceNorm(n_in)] if norm else []
+        widths, layers = [n_in] + 3 * [n_out // 4] + [n_out], []
         for i, kernel in enumerate(kernels):
-            path += [nn.ReLU(), conv(widths[i], widths[i + 1], kernel)]
-        self.path = nn.Sequential(*path)
+            layers += [nn.ReLU(), conv(widths[i], widths[i + 1], kernel)]
+        self.path = nn.Sequential(*layers)
         self.skip = conv(n_in, n_out, 1) if n_in != n_out else nn.Identity()
         self.gain = gain
 
@@ -136,71 +142,116 @@ class ResBlock(nn.Module):
 
 
 def groups(config: DVAEConfig, n_in: int, widths: list[int], kernels, between) -> list[nn.Module]:
-    """Groups of residual blocks with `between()` (pooling or upsampling) between groups."""
-    gain = 1 if config.norm else 1 / (config.groups * config.blocks) ** 2
-    layers = []
+    """The paper's groups of residual blocks, with `between()` from one group to the next."""
+    gain, layers = 1 / (config.groups * config.blocks) ** 2, []
     for g, n_out in enumerate(widths):
         layers += [between()] if g else []
         for _ in range(config.blocks):
-            layers.append(ResBlock(n_in, n_out, kernels, gain, config.norm))
+            layers.append(ResBlock(n_in, n_out, kernels, gain))
             n_in = n_out
     return layers
 
 
+def paper_encoder(config: DVAEConfig) -> nn.Sequential:
+    """Pixels (B, 3, H, W) → K logits for each place: 53.8 M parameters at the paper's size."""
+    widths = [config.width * 2**g for g in range(config.groups)]
+    return nn.Sequential(
+        conv(3, widths[0], 7),
+        *groups(config, widths[0], widths, (3, 3, 3, 1), lambda: nn.MaxPool2d(2)),
+        nn.ReLU(),
+        conv(widths[-1], config.codebook_size, 1),
+    )
+
+
+def paper_decoder(config: DVAEConfig) -> nn.Sequential:
+    """Codes' vectors (B, code width, h, w) → μ of red, green, blue, then ln b of each: 43.8 M."""
+    widths = [config.width * 2**g for g in reversed(range(config.groups))]
+    return nn.Sequential(
+        *groups(config, config.code_width, widths, (1, 3, 3, 3), lambda: nn.Upsample(scale_factor=2)),
+        nn.ReLU(),
+        conv(widths[-1], 6, 1),
+    )
+
+
+class PatchBlock(ResBlock):
+    """A residual block that normalises first, at full gain."""
+
+    def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...]):
+        super().__init__(n_in, n_out, kernels)
+        self.path.insert(0, ChannelLayerNorm(n_in))
+
+
+def patch_encoder(config: DVAEConfig) -> nn.Sequential:
+    """Pixels (B, 3, H, W) → a vector (code width) for each patch, which sees little but its own.
+
+    A code is then the same wherever its patch lies. The 7×7 convolution looks a little beyond
+    the patch, the blocks look at their own place only.
+    """
+    D, blocks = config.width, range(config.blocks)
+    return nn.Sequential(
+        conv(3, D, 7, stride=config.patch),
+        *(PatchBlock(D, D, (1, 1, 1, 1)) for _ in blocks),
+        nn.ReLU(),
+        conv(D, config.code_width, 1),
+    )
+
+
+def patch_decoder(config: DVAEConfig) -> nn.Sequential:
+    """Codes' vectors (B, code width, h, w) → what `paper_decoder` gives, a patch for each place."""
+    widths = [config.code_width] + config.blocks * [config.width]
+    return nn.Sequential(
+        *(PatchBlock(n_in, n_out, (1, 3, 3, 3)) for n_in, n_out in zip(widths, widths[1:])),
+        nn.ReLU(),
+        conv(config.width, 6 * config.patch**2, 1),
+        nn.PixelShuffle(config.patch),
+    )
+
+
 class DVAE(nn.Module):
-    """Pictures ↔ grids of codes. 53.8 M + 43.8 M parameters at the paper's size."""
+    """Pictures ↔ grids of codes, with the paper's networks or with those for patches."""
 
     config_class = DVAEConfig
 
     def __init__(self, config: DVAEConfig):
         super().__init__()
         self.config = config
-        widths = [config.width * 2**g for g in range(config.groups)]
-        kernels = (1, 1, 1, 1) if config.local else (3, 3, 3, 1)
-        self.encoder = nn.Sequential(
-            conv(3, widths[0], 7, config.stride),
-            *groups(config, widths[0], widths, kernels, lambda: nn.MaxPool2d(2)),
-            nn.ReLU(),
-            conv(widths[-1], config.code_width if config.tied else config.codebook, 1),
-        )
-        self.codebook = conv(config.codebook, config.code_width, 1)
-        # Six channels: μ for red, green and blue, then ln b for each.
-        self.decoder = nn.Sequential(
-            *groups(
-                config, config.code_width, widths[::-1], (1, 3, 3, 3), lambda: nn.Upsample(scale_factor=2)
-            ),
-            nn.ReLU(),
-            conv(widths[0], 6 * config.stride**2, 1),
-            nn.PixelShuffle(config.stride),  # (with stride 1 it does nothing)
-        )
-        if config.tied:
+        self.encoder = patch_encoder(config) if config.patch else paper_encoder(config)
+        self.codebook = conv(config.codebook_size, config.code_width, 1)
+        self.decoder = patch_decoder(config) if config.patch else paper_decoder(config)
+        if config.patch:
             nn.init.normal_(self.codebook.weight)  # a one-hot picture has one input per place
             self.ln_sharpness = nn.Parameter(torch.tensor(math.log(2 / math.sqrt(config.code_width))))
         self.to(memory_format=torch.channels_last)  # the same numbers, up to a quarter faster on a CPU
 
     def logits(self, images: Tensor) -> Tensor:
-        """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w)."""
+        """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w).
+
+        The paper's encoder says so itself. The patch encoder gives a vector x, which a code fits
+        as well as its own vector c is near: sharpness · -|x - c|² / 2.
+        """
         x = self.encoder(map_pixels(images))
-        if not self.config.tied:
+        if not self.config.patch:
             return x
-        # -|x - code|² / 2, without |x|² / 2, which is the same for all codes
         codes = self.codebook.weight.transpose(0, 1)  # (K, code width, 1, 1)
+        # (|x|² / 2 is left out: it is the same for all codes)
         fit = F.conv2d(x, codes, bias=-codes.square().sum((1, 2, 3)) / 2)
         return self.ln_sharpness.exp() * fit
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """The best code of each place, (B, h, w) int64, for pictures (B, 3, H, W) in [0, 1]."""
-        size = self.config.image_size
-        if not images.is_floating_point() or images.ndim != 4 or images.shape[1:] != (3, size, size):
-            raise ValueError(f"expected pictures (B, 3, {size}, {size}) in [0, 1], "
-                             f"got {images.dtype} {tuple(images.shape)}")
+        wanted = (3, self.config.image_size, self.config.image_size)
+        if not images.is_floating_point() or images.ndim != 4 or images.shape[1:] != wanted:
+            raise ValueError(
+                f"expected pictures (B, {', '.join(map(str, wanted))}) in [0, 1], "
+                f"got {images.dtype} {tuple(images.shape)}"
+            )
         return self.logits(images).argmax(1)
 
     def vectors(self, codes: Tensor) -> Tensor:
-        """The codebook's vectors for codes (B, h, w), (B, code width, h, w); they learn nothing."""
-        found = F.embedding(codes, self.codebook.weight.detach()[:, :, 0, 0].T) + self.codebook.bias
-        return found.permute(0, 3, 1, 2)
+        """The codebook's vectors for codes (B, h, w): (B, code width, h, w), without gradient."""
+        columns = self.codebook.weight.detach()[:, :, 0, 0].T  # (K, code width)
+        return (F.embedding(codes, columns) + self.codebook.bias).permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
@@ -208,34 +259,30 @@ class DVAE(nn.Module):
         mu, _ = self.decoder(self.vectors(codes)).chunk(2, dim=1)
         return unmap_pixels(torch.sigmoid(mu))
 
-    def forward(self, images: Tensor, temperature: float, kl_weight: float,
-                generator: torch.Generator | None = None, use_weight: float = 0.0,
-                first: int = 0, gather: Callable[[Tensor], Tensor] = lambda rows: rows,
-                hard: bool = False):
+    def forward(
+        self, images: Tensor, temperature: float, kl_weight: float, noise: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """-ELBO per colour value of the picture, to be minimised.
 
-        images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β; use_weight, which the paper
-        does not have, asks that over the whole batch all codes are used alike. Returns (loss,
-        parts); the parts are detached: reconstruction, KL and unevenness in nats, and how
-        often each code was the best. With `hard` the decoder alone learns, from each place's
-        best code, which is what it will be given to draw. Where processes share a batch, `first` is the number of
-        this one's first picture and `gather` joins the rows of all.
+        images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β; noise (B, K, h, w) is Gumbel
+        noise, drawn here if not given. At temperature 0 each place has its best code, and only
+        the decoder learns. Returns (loss, parts): reconstruction and KL in nats, how often each
+        code was the best ("counts"), all detached; and the mean probability of each code
+        ("probabilities", (K,)), which keeps its gradient for whoever wants it to be even.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not hard):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and temperature > 0):
             logits = self.logits(images)
-        if hard:
-            vectors = self.vectors(logits.argmax(1))
+        if temperature > 0:
+            vectors = self.codebook(gumbel_softmax(logits, temperature, noise=noise))
         else:
-            vectors = self.codebook(gumbel_softmax(logits, temperature, generator, first))
+            vectors = self.vectors(logits.argmax(1))
         mu, ln_b = self.decoder(vectors).chunk(2, dim=1)
-        reconstruction = -logit_laplace(map_pixels(images), mu, ln_b, self.config.noise).mean()
+        blur = 1.0 if self.config.patch else 0.0
+        reconstruction = -logit_laplace(map_pixels(images), mu, ln_b, blur).mean()
         kl = kl_from_uniform(logits).mean()
-        used = F.softmax(logits, dim=1).mean((0, 2, 3))
-        used = gather(used[None]).mean(0).clamp(min=1e-30)  # ln 0 would make it NaN
-        uneven = kl_from_uniform(used.log()[None]).mean()
         # The ELBO sums the KL over h·w places and the likelihood over 3·H·W colour values.
         places_per_value = logits[0, 0].numel() / images[0].numel()
-        loss = reconstruction + kl_weight * places_per_value * kl + use_weight * uneven
-        use = torch.bincount(logits.detach().argmax(1).flatten(), minlength=logits.shape[1])
-        parts = {"reconstruction": reconstruction, "kl": kl, "uneven": uneven, "use": use.float()}
-        return loss, {name: value.detach() for name, value in parts.items()}
+        loss = reconstruction + kl_weight * places_per_value * kl
+        counts = torch.bincount(logits.argmax(1).flatten(), minlength=logits.shape[1]).float()
+        parts = {"reconstruction": reconstruction.detach(), "kl": kl.detach(), "counts": counts}
+        return loss, parts | {"probabilities": F.softmax(logits, dim=1).mean((0, 2, 3))}

@@ -43,7 +43,7 @@ def reconstruction(models: Pretrained, captions: int, candidates: int, seed: int
         "scenes": Scenes(models.dvae.config.image_size, "unseen"),
         "emoji": emoji_pictures((emoji.UNSEEN_CONCEPT, emoji.UNSEEN_COMBINATION), coloured=0),
     }
-    figures, K = {}, models.dvae.config.codebook
+    figures, K = {}, models.dvae.config.codebook_size
     use = torch.zeros(K)
     for name, source in held_out.items():
         images = to_tensor(draw_batch(source, Random(f"{seed} dvae"), captions)[1])

@@ -4,11 +4,9 @@ T text tokens, N = h·w image tokens, S = T + N. A mask is a bool tensor (S, S),
 query (row) may attend to the key (column). All of them agree on three things: text sees
 earlier text, every image position sees all text, and nothing sees what comes later. They
 differ in which earlier image positions an image position sees, and that depends only on how
-many raster steps back it lies. Ramesh et al. 2021, section 2.2 and figure 11.
+many raster steps back it lies: `offsets` says which. Ramesh et al. 2021, section 2.2 and
+figure 11.
 """
-
-from collections.abc import Callable
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -16,9 +14,41 @@ from torch import Tensor
 from minidalle.config import DALLEConfig
 
 
+def offsets(kind: str, height: int, width: int, kernel: int = 11) -> list[int]:
+    """How many raster steps back an image position looks, on a grid of height × width codes.
+
+    causal          every step back
+    row             0 … width: its row, and on to the position right above
+    column          0, width, 2 · width, …: the positions straight above
+    convolutional   the causal half of a kernel × kernel neighbourhood, wrapping at the edges
+
+    >>> offsets("row", 4, 4), offsets("column", 4, 4), offsets("convolutional", 4, 4, 3)
+    ([0, 1, 2, 3, 4], [0, 4, 8, 12], [0, 1, 3, 4, 5])
+    """
+    reach = kernel // 2
+    around = {r * width + c for r in range(reach + 1) for c in range(-reach, reach + 1)}
+    steps = {
+        "causal": range(height * width),
+        "row": range(width + 1),
+        "column": range(0, height * width, width),
+        "convolutional": sorted(around),
+    }[kind]
+    return [step for step in steps if 0 <= step < height * width]
+
+
+def mask_of(kind: str, text_len: int, height: int, width: int, kernel: int = 11) -> Tensor:
+    """The mask (S, S) of a kind: "causal", "row", "column" or "convolutional"."""
+    position = torch.arange(text_len + height * width)
+    back = position[:, None] - position[None, :]
+    is_image = position >= text_len
+    both_image = is_image[:, None] & is_image[None, :]
+    seen = torch.isin(back, torch.tensor(offsets(kind, height, width, kernel)))
+    return (back >= 0) & (~both_image | seen)
+
+
 def causal_mask(text_len: int, height: int, width: int) -> Tensor:
     """Every earlier position, (S, S) bool."""
-    return _mask(text_len, height * width, lambda back: back >= 0)
+    return mask_of("causal", text_len, height, width)
 
 
 def row_mask(text_len: int, height: int, width: int) -> Tensor:
@@ -29,12 +59,12 @@ def row_mask(text_len: int, height: int, width: int) -> Tensor:
     >>> "".join(".x"[int(seen)] for seen in row_mask(0, 2, 3)[5])
     '..xxxx'
     """
-    return _mask(text_len, height * width, lambda back: (back >= 0) & (back <= width))
+    return mask_of("row", text_len, height, width)
 
 
 def column_mask(text_len: int, height: int, width: int) -> Tensor:
     """The image positions straight above, and itself."""
-    return _mask(text_len, height * width, lambda back: (back >= 0) & (back % width == 0))
+    return mask_of("column", text_len, height, width)
 
 
 def convolutional_mask(text_len: int, height: int, width: int, kernel: int = 11) -> Tensor:
@@ -43,18 +73,7 @@ def convolutional_mask(text_len: int, height: int, width: int, kernel: int = 11)
     With width 4 and kernel 3 a position sees those 0, 1, 3, 4 and 5 steps back: itself, its
     left neighbour, and the three above it.
     """
-    reach = kernel // 2
-    offsets = [r * width + c for r in range(reach + 1) for c in range(-reach, reach + 1)]
-    offsets = torch.tensor([o for o in offsets if o >= 0])
-    return _mask(text_len, height * width, lambda back: torch.isin(back, offsets))
-
-
-def _mask(text_len: int, image_len: int, sees: Callable[[Tensor], Tensor]) -> Tensor:
-    """Causal everywhere; between image positions also `sees(steps back)`."""
-    position = torch.arange(text_len + image_len)
-    back = position[:, None] - position[None, :]
-    between_images = (position[:, None] >= text_len) & (position[None, :] >= text_len)
-    return (back >= 0) & (~between_images | sees(back))
+    return mask_of("convolutional", text_len, height, width, kernel)
 
 
 def layer_kinds(config: DALLEConfig) -> list[str]:
@@ -71,31 +90,7 @@ def layer_kinds(config: DALLEConfig) -> list[str]:
 
 def layer_masks(config: DALLEConfig) -> list[Tensor]:
     """One mask (S, S) per layer; layers of one kind share one tensor."""
-    size = config.text_len, config.grid, config.grid
     kinds = layer_kinds(config)
-    masks = {kind: mask_of(kind, *size, config.kernel) for kind in set(kinds)}
+    size = config.text_len, config.grid, config.grid, config.kernel
+    masks = {kind: mask_of(kind, *size) for kind in set(kinds)}
     return [masks[kind] for kind in kinds]
-
-
-def mask_of(kind: str, text_len: int, height: int, width: int, kernel: int) -> Tensor:
-    """The mask of a kind: "causal", "row", "column" or "convolutional"."""
-    size = text_len, height, width
-    make = {"causal": causal_mask, "row": row_mask, "column": column_mask}
-    return convolutional_mask(*size, kernel) if kind == "convolutional" else make[kind](*size)
-
-
-@lru_cache
-@torch.inference_mode(False)  # kept for a later call, which may track gradients
-def windows(kind: str, height: int, width: int, kernel: int) -> tuple[slice | Tensor, ...]:
-    """The image positions that each image position sees, as a slice if they are evenly spaced.
-
-    >>> windows("column", 3, 4, 3)[9]  # positions 1, 5 and 9
-    slice(1, 10, 4)
-    """
-    with torch.device("cpu"):
-        seen = [row.nonzero().flatten() for row in mask_of(kind, 0, height, width, kernel)]
-    steps = [(positions[1:] - positions[:-1]).unique() for positions in seen]
-    return tuple(
-        slice(int(positions[0]), place + 1, int(step[0]) if len(step) else 1) if len(step) < 2 else positions
-        for place, (positions, step) in enumerate(zip(seen, steps))
-    )

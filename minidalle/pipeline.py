@@ -7,7 +7,6 @@ B batch, T text tokens, N = h·w image tokens, M candidates, H W pixels of a pic
 Ramesh et al. 2021, sections 2 and 2.6. The paper keeps the best of 512 candidates.
 """
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ from minidalle.bpe import BPE
 from minidalle.clip import CLIP, preprocess, rerank
 from minidalle.dvae import DVAE
 from minidalle.plots import to_uint8
-from minidalle.recipes import no_caption
 from minidalle.sampling import sample
+from minidalle.scale.cache import fast_sampling
 from minidalle.transformer import DALLE
 
 TEMPERATURE = 0.7  # single samples are more exact at 0.5, but all alike; at 1 they err more
@@ -83,7 +82,7 @@ def draw(models: Pretrained, caption: str, candidates: int = 32, keep: int = 8, 
     positions, which is run through once for each 64 candidates. ValueError, in one sentence, for
     bad input.
     """
-    check(candidates, keep, seed, guidance)
+    check_numbers(candidates, keep, seed)
     check_fit(models)
     bpe, dvae, dalle, clip = models
     caption, T, grid = caption.strip(), dalle.config.text_len, dalle.config.grid
@@ -92,11 +91,11 @@ def draw(models: Pretrained, caption: str, candidates: int = 32, keep: int = 8, 
     text = torch.tensor([bpe.frame(caption, T, truncate)])  # (1, T)
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, progress=progress)
     if guidance != 1:
-        how |= dict(guidance=guidance, unsaid=no_caption(bpe, T))
-    firsts = range(0, candidates, CHUNK)
-    codes = torch.cat([
-        sample(dalle, text, min(CHUNK, candidates - first), seed, first, **how) for first in firsts
-    ])  # fmt: skip
+        how |= dict(guidance=guidance, null_text=torch.tensor(bpe.null_text(T)))
+    counts = {first: min(CHUNK, candidates - first) for first in range(0, candidates, CHUNK)}
+    with fast_sampling(dalle) as cache:  # `sampling.Cache` would do the same, slower
+        parts = [sample(dalle, text, n, seed, first, cache=cache, **how) for first, n in counts.items()]
+    codes = torch.cat(parts)
     clock.append(time.perf_counter())
 
     pictures = torch.cat([dvae.decode(part.view(-1, grid, grid)) for part in codes.split(CHUNK)])
@@ -119,7 +118,7 @@ def resized(pictures: Tensor, size: int) -> Tensor:
     return torch.stack([preprocess(Image.fromarray(p), size) for p in to_uint8(pictures).numpy()])
 
 
-def check(candidates: int, keep: int, seed: int, guidance: float) -> None:
+def check_numbers(candidates: int, keep: int, seed: int) -> None:
     """ValueError about the first number that makes no sense; the rest `sampling` checks."""
     if candidates < 1:
         raise ValueError(f"the number of candidates must be 1 or more, not {candidates}")
@@ -128,17 +127,15 @@ def check(candidates: int, keep: int, seed: int, guidance: float) -> None:
                          f"not {keep}: lower --keep or raise --candidates")
     if not 0 <= seed < 2**32:
         raise ValueError(f"the seed must be from 0 to {2**32 - 1}, not {seed}")
-    if not (math.isfinite(guidance) and guidance >= 0):
-        raise ValueError(f"guidance must be 0 or more, not {guidance}")
 
 
 def check_fit(models: Pretrained) -> None:
     """ValueError if the four parts were not trained for each other."""
     bpe, dvae, dalle, clip = [getattr(part, "config", part) for part in models]
     pairs = [
-        ("vocabularies", "BPE", bpe.vocab, "DALL·E", dalle.vocab),
-        ("vocabularies with pads", "BPE", bpe.pad(clip.text_len), "CLIP", clip.vocab),
-        ("codebooks", "dVAE", dvae.codebook, "DALL·E", dalle.codebook),
+        ("vocabularies", "BPE", bpe.vocab_size, "DALL·E", dalle.vocab_size),
+        ("vocabularies with pads", "BPE", bpe.pad(clip.text_len), "CLIP", clip.vocab_size),
+        ("codebooks", "dVAE", dvae.codebook_size, "DALL·E", dalle.codebook_size),
         ("grids", "dVAE", dvae.grid, "DALL·E", dalle.grid),
         ("picture sizes", "dVAE", dvae.image_size, "CLIP", clip.image_size),
     ]  # fmt: skip

@@ -1,37 +1,40 @@
-"""What each model is trained on, and with which loss: one short function per model.
+"""What each model of the first DALL·E is trained on: one short function per model.
 
-Each returns a `Job` for `training.train`. Its `batch(step, part)` gives the examples of a step,
-or, where several processes share the step, those in the slice `part`: everything random is
-decided for the whole batch, so it is the same batch however it is shared.
+Each returns a `Job` for `training.train`. Its `batch(step, part)` gives the examples of a step
+that lie in the slice `part`: everything random is decided for the whole batch, so it is the same
+batch however many processes, or parts of a step, share it.
 
 The transformer's recipe never re-encodes a picture of a finite set: its codes are computed
-once. Scenes are endless, so they are drawn and encoded ahead, a few batches at a time; the
-log's `data_share` says how much of a step that costs. So are the pictures of shards, unless
-`minidalle tokenize` has made codes of them once and for all.
+once (`CodedSet`). Scenes are endless, so they are drawn and encoded ahead, a few batches at a time
+(`CodedStream`); the log's `data_share` says how much of a step that costs. So are the pictures of
+shards, unless `minidalle tokenize` has made codes of them once and for all.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from random import Random
 
 import torch
 from torch import Tensor
 
 from minidalle.bpe import BPE
-from minidalle.clip import CLIP, end_positions
+from minidalle.clip import CLIP, clip_loss, end_positions
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, TrainConfig
 from minidalle.datasets import Mixture, Pictures, open_data, shares, to_tensor
-from minidalle.dvae import DVAE, codebook_use
 from minidalle.datasets.pictures import dvae_crop
 from minidalle.datasets.shards import Shards
 from minidalle.datasets.tokens import Maker, Tokens, token_files
+from minidalle.dvae import DVAE, codebook_use, gumbel_noise, kl_from_uniform
 from minidalle.training import Job, at
-from minidalle.transformer import DALLE
+from minidalle.transformer import DALLE, initial
 from minidalle.weights import fingerprint
 
 WHOLE = slice(None)  # the part of a batch that a process alone has
-AHEAD = 8  # batches of scenes that are drawn and encoded together
+AHEAD = 8  # batches of an endless source that are drawn and encoded together
 SCENES_TO_EMOJI = {"clip": 3, "dalle": 7}  # in a batch of both
-CAPTION_DROPOUT = 0.1  # share of captions replaced by pads, which is what guidance needs
+CAPTION_DROPOUT = 0.1  # share of captions replaced by the empty one, which guidance needs
+THROUGH_DVAE = 0.5  # share of CLIP's pictures that it sees as the dVAE paints them
+VISIBLE = 8  # the sum of pixel differences from which a spoilt picture looks spoilt
 
 
 def seeded(seed: int, step: int, use: str = "batch") -> tuple[Random, torch.Generator]:
@@ -40,8 +43,11 @@ def seeded(seed: int, step: int, use: str = "batch") -> tuple[Random, torch.Gene
     return rng, torch.Generator().manual_seed(rng.getrandbits(62))
 
 
+# ---- the tokenizers ---------------------------------------------------------------------
+
+
 def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
-    """The captions that the tokenizer is trained on."""
+    """The captions that the text tokenizer is trained on."""
     source, rng, captions = open_data(data), Random(f"{seed} bpe"), []
     sources = source.sources if isinstance(source, Mixture) else [source]
     for source, n in zip(sources, shares(len(sources), count)):
@@ -54,37 +60,62 @@ def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
     return captions
 
 
-def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, weigh: DVAELoss) -> Job:
+def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms: DVAELoss) -> Job:
     """Pictures only, each mirrored half of the time (paper, appendix A.2)."""
     torch.manual_seed(seed)
-    source = open_data(data, config.image_size, crop=dvae_crop)
-    model = DVAE(config)
+    source, model = open_data(data, config.image_size, crop=dvae_crop), DVAE(config)
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
         rng, generator = seeded(seed, step)
-        items = source.choose(rng, train.batch)
-        mirrored = torch.rand(train.batch, generator=generator)[part] < 0.5
+        items = source.choose(rng, train.batch_size)
+        mirrored = torch.rand(train.batch_size, generator=generator)[part] < 0.5
         images = to_tensor(source.load(items[part]))
         images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
-        return images, torch.arange(train.batch)[part]
+        return images, noise_of(step, part)
 
-    def loss(model, batch, t: float, step: int, gather):
-        (images, numbers), (_, generator) = batch, seeded(seed, step, "noise")
-        tau, beta, even = (at(ramp, t) for ramp in (weigh.temperature, weigh.kl, weigh.evenness))
-        hard = t >= weigh.hard_from
-        return model(images, tau, beta, generator, even, int(numbers[0]), gather, hard)
+    def noise_of(step: int, part: slice) -> Tensor:
+        """Gumbel noise (B, K, h, w), each example's its own."""
+        shape = config.codebook_size, config.grid, config.grid
+        numbers = range(train.batch_size)[part]
+        return torch.stack([gumbel_noise(shape, seeded(seed, step, f"noise {n}")[1]) for n in numbers])
+
+    def loss(model, batch, t: float, gather):
+        images, noise = batch
+        # In the end the decoder alone learns, from each place's best code, which it will be given.
+        temperature = at(terms.temperature, t) if t < terms.hard_from else 0
+        loss, parts = model(images, temperature, at(terms.kl, t), noise)
+        uneven = unevenness(gather(parts.pop("probabilities")[None]).mean(0))
+        return loss + at(terms.evenness, t) * uneven, parts | {"uneven": uneven.detach()}
 
     def log(parts):
-        perplexity, dead = codebook_use(parts["use"])
+        perplexity, dead = codebook_use(parts["counts"])
         nats = {name: float(parts[name]) for name in ("reconstruction", "kl", "uneven")}
         return nats | {"perplexity": perplexity, "dead": dead}
 
-    even = weigh.evenness.start or weigh.evenness.end
     # The codes stay as they are from `hard_from` on, so they had better be those of the averages.
-    return Job("dvae", model, batch, loss, log, settle=weigh.hard_from, compares=bool(even))
+    return Job(
+        "dvae",
+        model,
+        batch,
+        loss,
+        log,
+        load_ema_at=terms.hard_from,
+        whole_batch=bool(terms.evenness.start or terms.evenness.end),
+        partly_frozen=terms.hard_from < 1,
+    )
 
 
-def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE) -> Job:
+def unevenness(probabilities: Tensor) -> Tensor:
+    """How far a batch's use of the codes (K,) is from even: KL from uniform, in nats."""
+    return kl_from_uniform(probabilities.clamp(min=1e-30).log()[None])[0]  # (ln 0 would give NaN)
+
+
+# ---- CLIP -------------------------------------------------------------------------------
+
+
+def clip_job(
+    config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE
+) -> Job:
     """Pictures and captions, with near misses in every batch of scenes.
 
     CLIP learns what it needs to tell a batch apart, and nothing else: shown clean pictures
@@ -94,35 +125,49 @@ def clip_job(config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: 
     """
     torch.manual_seed(seed)
     source = open_data(data, config.image_size, near_misses=3, scenes_to_emoji=SCENES_TO_EMOJI["clip"])
-    model = CLIP(config)
+    model, device = CLIP(config), dvae.codebook.weight.device
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         rng, generator = seeded(seed, step)
-        items = source.choose(rng, train.batch)
-        spoils = plan_spoils(rng, train.batch, train.batch // 2, dvae.config.grid)
-        through = torch.rand(train.batch, generator=generator) < 0.5
-        spoils, own = spoils[halved(part)], range(train.batch)[part]
+        items = source.choose(rng, train.batch_size)
+        spoils = plan_spoils(rng, train.batch_size, train.batch_size // 2, dvae.config.grid)[halved(part)]
+        through = torch.rand(train.batch_size, generator=generator)[part] < THROUGH_DVAE
+        own = range(train.batch_size)[part]
         if len(own) % 2:
-            raise ValueError(f"each process needs an even part of clip's batch, not {len(own)} of {train.batch}")
+            raise ValueError(
+                f"each process needs an even part of clip's batch, not {len(own)} of {train.batch_size}"
+            )
         # A picture may be spoilt with pieces of one that is another process's.
         needed = list(dict.fromkeys([*own, *(i for spoil in spoils for i in spoil[:2])]))
-        where = {i: row for row, i in enumerate(needed)}
-        pictures = to_tensor(source.load([items[i] for i in needed])).to(dvae.codebook.weight.device)
+        pictures = to_tensor(source.load([items[i] for i in needed])).to(device)
         codes = dvae.encode(pictures)
         painted = dvae.decode(codes)
-        worse = torch.stack([spoil(codes[where[i]], codes[where[j]], pieces) for i, j, pieces in spoils])
-        bad = dvae.decode(worse)
-        smudge = (bad - painted[[where[i] for i, _, _ in spoils]]).abs().sum((1, 2, 3))
-        through = through[part, None, None, None].to(pictures.device)
-        seen = torch.where(through, painted[: len(own)], pictures[: len(own)])
+        row = {i: row for row, i in enumerate(needed)}
+        worse = dvae.decode(torch.stack([spoil(codes[row[i]], codes[row[j]], at) for i, j, at in spoils]))
+        smudge = (worse - painted[[row[i] for i, _, _ in spoils]]).abs().sum((1, 2, 3))
+        through = through[:, None, None, None].to(device)
+        images = torch.where(through, painted[: len(own)], pictures[: len(own)])
         text = bpe.frames(source.captions(items[part]), config.text_len, truncate=True)
         longest = int(end_positions(text, config.end).max())  # what follows an end has no effect
-        return seen, text[:, : longest + 1], bad, smudge > 8  # some pasting cannot be seen
+        return images, text[:, : longest + 1], worse, smudge > VISIBLE
 
-    def loss(model, batch, t: float, step: int, gather):
-        return model(*batch, gather=gather)
+    def loss(model, batch, t: float, gather):
+        images, text, spoilt, visible = batch
+        return model(torch.cat([images, spoilt]), text, partial(shared_loss, visible, gather))
 
-    return Job("clip", model, batch, loss, compares=True)
+    return Job("clip", model, batch, loss, whole_batch=True)
+
+
+def shared_loss(visible: Tensor, gather: Callable, pictures: Tensor, captions: Tensor, scale: Tensor):
+    """The contrastive loss of a batch that many processes share; some spoilt pictures count.
+
+    pictures (B + M, E): those of the captions (B, E), then M spoilt ones, of which those count
+    whose smudges are visible (M,).
+    """
+    own = len(captions)
+    pairs, captions = gather(pictures[:own]), gather(captions)
+    hidden = torch.cat([pairs.new_zeros(len(pairs), dtype=torch.bool), ~gather(visible[:, None])[:, 0]])
+    return clip_loss(torch.cat([pairs, gather(pictures[own:])]), captions, scale, hidden)
 
 
 def halved(part: slice) -> slice:
@@ -142,8 +187,8 @@ def plan_spoils(rng: Random, batch: int, count: int, grid: int) -> list[tuple[in
         j, pieces = rng.randrange(batch), []
         for _ in range(rng.choice((1, 1, 2, 3))):
             tall, wide = rng.choice((1, 1, 2, 3)), rng.choice((1, 1, 2, 3))
-            tops_and_lefts = [rng.randint(0, grid - side) for _ in range(2) for side in (tall, wide)]
-            pieces.append([slice(at, at + side) for at, side in zip(tops_and_lefts, 2 * (tall, wide))])
+            corners = [rng.randint(0, grid - side) for _ in range(2) for side in (tall, wide)]
+            pieces.append([slice(at, at + side) for at, side in zip(corners, 2 * (tall, wide))])
         spoils.append((i, j, pieces))
     return spoils
 
@@ -156,93 +201,152 @@ def spoil(codes: Tensor, others: Tensor, pieces: list) -> Tensor:
     return codes
 
 
-def dalle_job(config: DALLEConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE,
-              bpe_dropout: float = 0.0, meta: bool = False) -> Job:
+# ---- the transformer --------------------------------------------------------------------
+
+
+def dalle_job(
+    config: DALLEConfig,
+    train: TrainConfig,
+    data: str,
+    seed: int,
+    bpe: BPE,
+    dvae: DVAE,
+    bpe_dropout: float = 0.0,
+    meta: bool = False,
+) -> Job:
     """Framed captions and codes. With `meta` the model has shapes only: its weights come later.
 
     Where `data` is what `minidalle tokenize` made, the dVAE is not run, and since ids are stored
     there is no BPE dropout.
     """
-    torch.manual_seed(seed)
     if stored := token_files(data):
-        examples = stored_examples(Tokens(stored, Maker(bpe.fingerprint(), fingerprint(dvae), config.text_len)), train.batch)
+        maker = Maker(bpe.fingerprint(), fingerprint(dvae), config.text_len)
+        examples = stored_examples(Tokens(stored, maker), train.batch_size)
     else:
-        examples = encoded_examples(data, train.batch, seed, bpe, dvae, config.text_len, bpe_dropout)
+        framed = partial(framed_captions, bpe, config.text_len, bpe_dropout)
+        examples = encoded_examples(data, train.batch_size, seed, framed, dvae)
+
+    codebook = dvae.codebook.weight.detach().cpu()[:, :, 0, 0].T
+
+    def start(name: str, shape: torch.Size) -> Tensor:
+        """The first values of a parameter, from a stream of its own, wherever they are drawn."""
+        return start_from_codebook(name, shape, config, codebook, seeded(seed, 0, name)[1])
+
     with torch.device("meta" if meta else "cpu"):
-        model = DALLE(config, dvae.codebook.weight.detach().cpu()[:, :, 0, 0].T)
+        model = DALLE(config)
+    for name, parameter in model.named_parameters():
+        if not meta:
+            parameter.data = start(name, parameter.shape)
+    null_text = torch.tensor(bpe.null_text(config.text_len))
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
         rng, generator = seeded(seed, step)
-        unsaid = torch.rand(train.batch, generator=generator)[part] < CAPTION_DROPOUT
+        dropped = torch.rand(train.batch_size, generator=generator)[part] < CAPTION_DROPOUT
         text, codes = examples(step, part, rng, generator)
-        text[unsaid] = no_caption(bpe, config.text_len)
+        text[dropped] = null_text
         return text, codes
 
-    return Job("dalle", model, batch, lambda model, batch, t, step, gather: model(*batch))
+    return Job("dalle", model, batch, start=start)
 
 
-def stored_examples(tokens: Tokens, size: int):
-    """A function (step, part, rng, generator) → that part of `size` texts (B, T) and codes (B, N)."""
+def start_from_codebook(
+    name: str,
+    shape: torch.Size,
+    config: DALLEConfig,
+    codebook: Tensor,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The first values of a parameter: `transformer.initial`, but for the codes' embeddings.
+
+    They begin as the dVAE's vectors (K, code width): a random matrix turns them to width D and
+    leaves the angles between them nearly as they are, so codes that look alike are alike from the
+    first step. The paper begins at random.
+    """
+    if name != "code_embedding.weight":
+        return initial(name, shape, config, generator)
+    turn = torch.randn(codebook.shape[1], shape[1], generator=generator)
+    turned = (codebook - codebook.mean(0)) @ turn
+    return turned / turned.std() / config.width**0.5
+
+
+Examples = Callable[[int, slice, Random, torch.Generator], tuple[Tensor, Tensor]]
+
+
+def stored_examples(tokens: Tokens, size: int) -> Examples:
+    """(step, part, rng, generator) → that part of `size` stored texts (B, T) and codes (B, N)."""
     return lambda step, part, rng, generator: tokens.read(tokens.choose(rng, size)[part])
 
 
-def encoded_examples(data: str, size: int, seed: int, bpe: BPE, dvae: DVAE, text_len: int, dropout: float):
-    """The same from captions and pictures."""
+def encoded_examples(data: str, size: int, seed: int, framed: Callable, dvae: DVAE) -> Examples:
+    """The same from captions and pictures; framed(captions, seeds) gives the texts."""
     source = open_data(data, dvae.config.image_size)
     sources = source.sources if isinstance(source, Mixture) else [source]
     sizes = shares(len(sources), size, SCENES_TO_EMOJI["dalle"])
-    coded = [coded_source(source, n, seed, dvae) for source, n in zip(sources, sizes)]
+    coded = [
+        CodedSet(source, n, dvae) if isinstance(source, Pictures) else CodedStream(source, n, seed, dvae)
+        for source, n in zip(sources, sizes)
+    ]
 
     def examples(step: int, part: slice, rng: Random, generator: torch.Generator):
-        numbers, parts, before = range(size)[part], [], 0
+        numbers, captions, codes, before = range(size)[part], [], [], 0
         for source, n in zip(coded, sizes):  # each source gives those of its n that lie in the part
             begin, end = (min(max(edge - before, 0), n) for edge in (numbers.start, numbers.stop))
-            parts.append(source(step, rng, begin, end))
-            before += n
-        captions = sum((captions for captions, _ in parts), [])
+            some_captions, some_codes = source.read(step, rng, begin, end)
+            captions, codes, before = captions + some_captions, [*codes, some_codes], before + n
         seeds = torch.randint(2**62, (size,), generator=generator)[part].tolist()
-        text = torch.cat([
-            bpe.frames([caption], text_len, True, dropout, torch.Generator().manual_seed(own))
-            for caption, own in zip(captions, seeds)
-        ])  # fmt: skip
-        return text, torch.cat([codes for _, codes in parts])
+        return framed(captions, seeds), torch.cat(codes)
 
     return examples
 
 
-def no_caption(bpe: BPE, text_len: int) -> Tensor:
-    """The frame of a caption that says nothing: start-of-text and pads, (T,)."""
-    return torch.tensor([bpe.start] + [bpe.pad(p) for p in range(1, text_len)])
+def framed_captions(
+    bpe: BPE, text_len: int, dropout: float, captions: list[str], seeds: list[int]
+) -> Tensor:
+    """Captions as ids (B, T), each with merges dropped by a generator of its own."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    frames = [
+        bpe.frame(caption, text_len, True, dropout, generator)
+        for caption, generator in zip(captions, generators)
+    ]
+    return torch.tensor(frames)
 
 
-def coded_source(source, size: int, seed: int, dvae: DVAE):
-    """A function (step, rng, begin, end) → captions and codes of the examples begin … end of `size`."""
-    if isinstance(source, Pictures):
-        codes = encode(dvae, source.pictures)
+class CodedSet:
+    """A finite set of pictures, whose codes are computed once."""
 
-        def finite(step: int, rng: Random, begin: int, end: int):
-            items = source.choose(rng, size)[begin:end]
-            return source.captions(items), codes[[i for i, _ in items]]
+    def __init__(self, source: Pictures, size: int, dvae: DVAE):
+        self.source, self.size, self.codes = source, size, encode_pictures(dvae, source.pictures)
 
-        return finite
+    def read(self, step: int, rng: Random, begin: int, end: int) -> tuple[list[str], Tensor]:
+        """Captions and codes (n, N) of the examples begin … end of this source's `size` of a step."""
+        items = self.source.choose(rng, self.size)[begin:end]
+        return self.source.captions(items), self.codes[[i for i, _ in items]]
 
-    @lru_cache(maxsize=8)  # the rounds of a step
-    def ahead(block: int, begin: int, end: int):
-        items = source.choose(Random(f"{seed} block {block}"), AHEAD * size)
-        items = [item for step in range(AHEAD) for item in items[step * size + begin : step * size + end]]
-        return source.captions(items), encode(dvae, source.load(items))
 
-    def endless(step: int, rng: Random, begin: int, end: int):
+class CodedStream:
+    """An endless source, of which the pictures of AHEAD steps are loaded and encoded together."""
+
+    def __init__(self, source, size: int, seed: int, dvae: DVAE):
+        self.source, self.size, self.seed, self.dvae = source, size, seed, dvae
+        self.block = lru_cache(maxsize=8)(self.encode_block)  # (the parts of a step)
+
+    def encode_block(self, block: int, begin: int, end: int) -> tuple[list[str], Tensor]:
+        """Captions and codes of the examples begin … end of each of a block's steps."""
+        items = self.source.choose(Random(f"{self.seed} block {block}"), AHEAD * self.size)
+        starts = range(0, AHEAD * self.size, self.size)
+        items = [item for start in starts for item in items[start + begin : start + end]]
+        return self.source.captions(items), encode_pictures(self.dvae, self.source.load(items))
+
+    def read(self, step: int, rng: Random, begin: int, end: int) -> tuple[list[str], Tensor]:
+        """Captions and codes (n, N) of the examples begin … end of this source's `size` of a step."""
         if begin == end:
-            return [], torch.empty(0, dvae.config.grid**2, dtype=torch.long)
-        captions, codes = ahead(step // AHEAD, begin, end)
+            return [], torch.empty(0, self.dvae.config.grid**2, dtype=torch.long)
+        captions, codes = self.block(step // AHEAD, begin, end)
         here = slice(step % AHEAD * (end - begin), (step % AHEAD + 1) * (end - begin))
         return captions[here], codes[here]
 
-    return endless
 
-
-def encode(dvae: DVAE, pictures, chunk: int = 256) -> Tensor:
+def encode_pictures(dvae: DVAE, pictures, chunk: int = 256) -> Tensor:
     """The codes (M, N) of uint8 pictures (M, H, W, 3), a chunk at a time, where the dVAE is."""
     device, starts = dvae.codebook.weight.device, range(0, len(pictures), chunk)
     chunks = [dvae.encode(to_tensor(pictures[i : i + chunk]).to(device)).cpu() for i in starts]

@@ -1,4 +1,4 @@
-"""CLIP's other picture tower: a residual network, which looks at a picture by convolution.
+"""CLIP's other image encoder: a residual network, which looks at a picture by convolution.
 
 Radford et al. 2021, section 2.4, compare five of these with the vision transformers of clip.py.
 Against the usual ResNet there are three changes. The stem has three small convolutions instead

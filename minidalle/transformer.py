@@ -11,17 +11,6 @@ embedding, where the code it has to predict will lie. Captions are framed by `BP
 start-of-text, the caption, then one learned pad for each empty position. The pads are
 ordinary tokens: they are attended to, and predicting them counts in the loss, which is how
 the model learns where captions end. Ramesh et al. 2021, section 2.2 and appendix B.
-
-| parameter                             | init                        | weight decay |
-|---------------------------------------|-----------------------------|--------------|
-| embeddings (text, code, row, column)  | N(0, 1/√D)                  | no           |
-| linear layers that end a residual path| N(0, 1/√D / √(2 · layers))  | yes          |
-| the other linear layers, the heads    | N(0, 1/√D)                  | yes          |
-| biases                                | 0                           | no           |
-| gains of the layer norms              | 1                           | no           |
-
-The standard deviation 1/√D keeps the size of what passes through. It is 0.016 at the paper's
-width; the 0.02 that GPT made a custom is right for its widths and five times too small at ours.
 """
 
 import math
@@ -30,11 +19,20 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from minidalle.config import DALLEConfig
-from minidalle.scale.attention import Pattern, attend
-from minidalle.masks import layer_kinds, layer_masks, windows
+from minidalle.masks import layer_kinds, layer_masks
+
+
+def attention_weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
+    """How much each query takes from each key: q, k (B, H, S, d), mask (S, S) → (B, H, S, S)."""
+    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    return scores.masked_fill(~mask, -math.inf).softmax(-1)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Softmax attention: q, k, v (B, H, S, d), mask (S, S) → mixed values (B, H, S, d)."""
+    return attention_weights(q, k, mask) @ v
 
 
 class Block(nn.Module):
@@ -49,30 +47,14 @@ class Block(nn.Module):
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
 
-    def split_heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of x (B, S, D), each (B, H, S, d)."""
-        B, S, D = x.shape
+    def forward(self, x: Tensor, mask: Tensor, attend: Callable[..., Tensor] = attention) -> Tensor:
+        """x (B, S, D), mask (S, S) → (B, S, D); `attend` may be anything that equals `attention`."""
+        B, S, D = x.shape  # batch, positions, width
         qkv = self.qkv(self.norm_1(x)).view(B, S, 3, self.heads, D // self.heads)
-        return tuple(part.transpose(1, 2) for part in qkv.unbind(2))
-
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Add what attention found, (B, H, S, d), to x (B, S, D), then the MLP."""
-        x = x + self.out(attended.transpose(1, 2).flatten(2))  # (B, S, D)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, S, d)
+        mixed = attend(q, k, v, mask).transpose(1, 2).flatten(2)  # (B, S, D)
+        x = x + self.out(mixed)
         return x + self.down(F.gelu(self.up(self.norm_2(x))))
-
-    def forward(self, x: Tensor, mask: Tensor, pattern: Pattern | None = None) -> Tensor:
-        return self.finish(x, attend(*self.split_heads(x), mask, pattern))
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Attention in plain sight: what `factored.attend` computes in faster ways.
-
-    q, k, v (B, H, S, d), mask (S, S). Returns the mixed values (B, H, S, d) and the weights
-    (B, H, S, S), which the notebooks draw.
-    """
-    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-    weights = scores.masked_fill(~mask, -math.inf).softmax(-1)
-    return weights @ v, weights
 
 
 class DALLE(nn.Module):
@@ -80,69 +62,33 @@ class DALLE(nn.Module):
 
     config_class = DALLEConfig
 
-    def __init__(self, config: DALLEConfig, codes: Tensor | None = None):
-        """codes: the dVAE's vectors (K, any width), from which the codes' embeddings may begin."""
+    def __init__(self, config: DALLEConfig):
         super().__init__()
         self.config, self.kinds = config, layer_kinds(config)
-        self.recompute = False  # activations of blocks in the backward pass, instead of keeping them
         D = config.width
-        with torch.device("meta"):  # shapes only: the numbers are init_weights'
-            self.text_embedding = nn.Embedding(config.text_vocab, D)
-            self.text_position = nn.Embedding(config.text_len, D)
-            self.code_embedding = nn.Embedding(config.codebook, D)
-            self.row = nn.Embedding(config.grid, D)
-            self.column = nn.Embedding(config.grid, D)
-            self.start_of_image = nn.Parameter(torch.empty(D))
-            self.blocks = nn.ModuleList(Block(D, config.heads) for _ in range(config.depth))
-            self.norm = nn.LayerNorm(D)
-            self.text_head = nn.Linear(D, config.text_vocab)
-            self.image_head = nn.Linear(D, config.codebook)
-        self.codes, device = codes, torch.get_default_device()
-        if device.type != "meta":
-            self.to_empty(device=device)
-            self.init_weights()
+        self.text_embedding = nn.Embedding(config.text_vocab_size, D)
+        self.text_position = nn.Embedding(config.text_len, D)
+        self.code_embedding = nn.Embedding(config.codebook_size, D)
+        self.row = nn.Embedding(config.grid, D)
+        self.column = nn.Embedding(config.grid, D)
+        self.start_of_image = nn.Parameter(torch.zeros(D))
+        self.blocks = nn.ModuleList(Block(D, config.heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(D)
+        self.text_head = nn.Linear(D, config.text_vocab_size)
+        self.image_head = nn.Linear(D, config.codebook_size)
+        self.attends = [attention] * config.depth  # scale/attention.py has faster ones
+        for name, parameter in self.named_parameters():
+            parameter.data = initial(name, parameter.shape, config)
         self.make_masks()
-
-    @torch.no_grad()
-    def init_weights(self, put: Callable[[Tensor, Tensor], Tensor] = Tensor.copy_) -> None:
-        """The table at the top of this file.
-
-        `put(tensor, numbers)` fills a tensor; another one can fill those of which only a part lies
-        in this process. If the model was made with codes, their embeddings begin as those: a random
-        matrix turns them to width D and leaves the angles between them nearly as they are, so
-        codes that look alike are alike from the first step. The paper begins at random.
-        """
-        std = 1 / math.sqrt(self.config.width)
-        last = [layer for block in self.blocks for layer in (block.out, block.down)]
-        for module in self.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.reset_parameters()
-            if isinstance(module, (nn.Linear, nn.Embedding)):
-                size = std / math.sqrt(len(last)) if module in last else std
-                put(module.weight, torch.empty(module.weight.shape).normal_(std=size))
-            if isinstance(module, nn.Linear):
-                nn.init.zeros_(module.bias)
-        put(self.start_of_image, torch.empty(self.config.width).normal_(std=std))
-        if self.codes is not None:
-            turned = (self.codes - self.codes.mean(0)) @ torch.randn(self.codes.shape[1], self.config.width)
-            put(self.code_embedding.weight, turned * std / turned.std())
 
     def make_masks(self) -> None:
         """The masks of the layers, one for each kind."""
-        for kind, mask in dict(zip(self.kinds, layer_masks(self.config))).items():
+        for kind, mask in zip(self.kinds, layer_masks(self.config)):
             self.register_buffer(f"mask_{kind}", mask, persistent=False)
 
     def mask(self, layer: int) -> Tensor:
         """The (S, S) mask of a layer."""
         return getattr(self, f"mask_{self.kinds[layer]}")
-
-    def pattern(self, layer: int) -> Pattern:
-        """What the mask of a layer is made of."""
-        return Pattern(self.kinds[layer], self.config.text_len, self.config.grid, self.config.kernel)
-
-    def windows(self, layer: int) -> tuple[slice | Tensor, ...]:
-        """Which image positions each image position of a layer sees."""
-        return windows(self.kinds[layer], self.config.grid, self.config.grid, self.config.kernel)
 
     def embed_text(self, text: Tensor) -> Tensor:
         """Framed captions (B, T) → (B, T, D)."""
@@ -169,8 +115,7 @@ class DALLE(nn.Module):
         x = torch.cat([self.embed_text(text), self.embed_image(image)], dim=1)
         S = x.shape[1]
         for layer, block in enumerate(self.blocks):
-            inputs = x, self.mask(layer)[:S, :S], self.pattern(layer)
-            x = checkpoint(block, *inputs, use_reentrant=False) if self.recompute else block(*inputs)
+            x = block(x, self.mask(layer)[:S, :S], self.attends[layer])
         return self.norm(x)
 
     def logits(self, text: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,3 +136,29 @@ class DALLE(nn.Module):
         image_loss = F.cross_entropy(image_logits.flatten(0, 1), image.flatten())
         parts = {"text": text_loss.detach(), "image": image_loss.detach()}
         return text_loss / 8 + image_loss * 7 / 8, parts
+
+
+def initial(
+    name: str, shape: torch.Size, config: DALLEConfig, generator: torch.Generator | None = None
+) -> Tensor:
+    """What a parameter begins as, by its name.
+
+    | parameter                                | begins as                   | weight decay |
+    |------------------------------------------|-----------------------------|--------------|
+    | embeddings (text, code, row, column)     | N(0, 1/√D)                  | no           |
+    | linear layers that end a residual branch | N(0, 1/√D / √(2 · layers))  | yes          |
+    | the other linear layers, the heads       | N(0, 1/√D)                  | yes          |
+    | biases                                   | 0                           | no           |
+    | gains of the layer norms                 | 1                           | no           |
+
+    The standard deviation 1/√D keeps the size of what passes through. It is 0.016 at the
+    paper's width; GPT's conventional 0.02 suits its widths and is five times too small at ours.
+    """
+    if name.endswith("bias"):
+        return torch.zeros(shape)
+    if "norm" in name:
+        return torch.ones(shape)
+    std = 1 / math.sqrt(config.width)
+    if name.endswith(("out.weight", "down.weight")):
+        std /= math.sqrt(2 * config.depth)
+    return std * torch.randn(shape, generator=generator)

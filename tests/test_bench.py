@@ -15,13 +15,13 @@ from minidalle.bench import peers, timing
 from minidalle.__main__ import main
 from minidalle.config import DALLEConfig
 
-TOY = DALLEConfig(vocab=10, text_len=4, codebook=8, grid=4, width=32, depth=2, heads=2, kernel=3)
+TOY = DALLEConfig(vocab_size=10, text_len=4, codebook_size=8, grid=4, width=32, depth=2, heads=2, kernel=3)
 
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
     sizes = {"MIDDLE": TOY, "LETTERS": 20_000, "MERGES": 50, "SCENES": 200, "STREAMS": ((4, 4, 1),), "BATCHES": (1, 2),
-             "CANDIDATES": 3, "KEPT": 2, "DVAE_SIZE": replace(bench.DVAE_SIZE, image_size=16, width=8, codebook=16),
+             "CANDIDATES": 3, "KEPT": 2, "DVAE_SIZE": replace(bench.DVAE_SIZE, image_size=16, width=8, codebook_size=16),
              "CLIP_SIZE": replace(bench.CLIP_SIZE, image_size=32, vision_depth=1, text_depth=1)}
     for name, size in sizes.items():
         monkeypatch.setattr(bench, name, size)
@@ -29,7 +29,7 @@ def toy(monkeypatch):
     monkeypatch.setattr(bench, "copy_limit", lambda device: 1e9)
 
 
-@pytest.mark.parametrize("words", [["train"], ["train", "--bf16", "--recompute", "--rounds", "2"], ["sample"],
+@pytest.mark.parametrize("words", [["train"], ["train", "--bf16", "--recompute", "--grad-accum-steps", "2"], ["sample"],
                                    ["sample", "--preset", "tiny", "--depth", "1", "--bf16"], ["candidates"],
                                    ["attention"], ["bpe"], ["dvae"], ["clip"], ["scenes"]], ids=" ".join)
 def test_a_benchmark_prints_a_table_and_a_line_of_json(words, capsys):

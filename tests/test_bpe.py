@@ -55,16 +55,16 @@ def test_ten_words_on_paper():
     #   4. p + ug → pug  (2)           hug ×5    pug ×2    hugs ×3
     # No pair is left, so that training stops short of the 300 tokens asked for.
     bpe = BPE.train(["hug"] * 5 + ["pug"] * 2 + ["hugs"] * 3, 300)
-    assert bpe.pieces[256:] == [b"ug", b"hug", b"hugs", b"pug"]
-    assert bpe.vocab == 260
+    assert bpe.vocab[256:] == [b"ug", b"hug", b"hugs", b"pug"]
+    assert bpe.vocab_size == 260
     assert bpe.tokens("Hugs, mugs!") == ["hugs", ",", " ", "m", "ug", "s", "!"]
 
 
 def test_ties_go_to_the_lowest_pair():
     # Ids are in GPT-2's order of the bytes: "é" (195, 169) is below the space (32).
     bpe = BPE.train(["zq ", "ab", "é"] * 2 + ["once"], 300)
-    assert bpe.pieces[256:] == [b"ab", b"zq", "é".encode()]
-    assert BPE.train(["é b"] * 2, 258).pieces[256:] == ["é".encode(), b" b"]
+    assert bpe.vocab[256:] == [b"ab", b"zq", "é".encode()]
+    assert BPE.train(["é b"] * 2, 258).vocab[256:] == ["é".encode(), b" b"]
 
 
 def test_examples_of_the_docstrings():
@@ -77,7 +77,7 @@ def test_examples_of_the_docstrings():
 
 
 def test_merges_equal_tokenizers(bpe, theirs):
-    assert bpe.vocab == theirs.get_vocab_size() == 1024
+    assert bpe.vocab_size == theirs.get_vocab_size() == 1024
     assert list(bpe.merges) == pairs_of(theirs)
 
 
@@ -147,7 +147,7 @@ def test_dropout_needs_a_generator_and_a_probability(bpe):
 
 
 def test_frame(bpe):
-    V, T = bpe.vocab, 12
+    V, T = bpe.vocab_size, 12
     ids = bpe.encode("a red octopus")
     n = 1 + len(ids)
     frame = bpe.frame("a red octopus", T)
@@ -188,7 +188,7 @@ def test_save_and_load(bpe, tmp_path):
     path.write_text("an older file")
     bpe.save(path)
     assert list(BPE.load(path).merges.items()) == list(bpe.merges.items())
-    assert BPE.load(path).pieces == bpe.pieces
+    assert BPE.load(path).vocab == bpe.vocab
     assert json.loads(path.read_text("utf-8"))["model"]["merges"][0] == ["Ġ", "Ġ"]
     assert [p.name for p in tmp_path.iterdir()] == ["bpe.json"]
 
@@ -232,4 +232,4 @@ def test_training_on_bad_input():
         BPE.train(["a"], 255)
     with pytest.raises(ValueError, match="list of texts"):
         BPE.train("a text", 300)
-    assert BPE.train([], 300).vocab == BPE.train(["a"], 256).vocab == 256
+    assert BPE.train([], 300).vocab_size == BPE.train(["a"], 256).vocab_size == 256

@@ -15,7 +15,7 @@ from minidalle.config import CLIPConfig
 # V = 20: start-of-text is 20, pads are 21 + position, so `end` is 21.
 SMALL = CLIPConfig(
     embed=16, image_size=16, patch=8, vision_width=32, vision_depth=2, vision_heads=4,
-    vocab=29, end=21, text_len=8, text_width=32, text_depth=2, text_heads=4,
+    vocab_size=29, end=21, text_len=8, text_width=32, text_depth=2, text_heads=4,
 )
 
 

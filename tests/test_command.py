@@ -33,9 +33,9 @@ FEW = ("--candidates", "3", "--keep", "2")
 
 def speck(vocab: int) -> Preset:
     """A preset that draws 16×16 pictures from 4×4 codes, in milliseconds."""
-    length = TrainConfig(steps=5, batch=4, lr=1e-3, warmup=2)
+    length = TrainConfig(steps=5, batch_size=4, lr=1e-3, warmup=2)
     return Preset(
-        DVAEConfig(16, 16, width=8, groups=3, blocks=1, code_width=8, norm=True),
+        DVAEConfig(16, 16, width=8, blocks=1, code_width=8, patch=4),
         DALLEConfig(vocab, T, 16, 4, width=16, depth=3, heads=2, kernel=3),
         CLIPConfig(8, 16, 8, 16, 1, 2, vocab + 1 + T, T, 16, 1, 2, end=vocab + 1),
         {"dvae": length, "clip": length, "dalle": length},
@@ -54,7 +54,7 @@ def shipped(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("shipped")
     bpe = BPE.train(recipes.bpe_captions("scenes", 0, 200), 300)
     bpe.save(folder / "bpe.json")
-    sizes = speck(bpe.vocab)
+    sizes = speck(bpe.vocab_size)
     weights.save(folder / "dvae.safetensors", DVAE(sizes.dvae))
     weights.save(folder / "dalle.safetensors", DALLE(sizes.dalle))
     weights.save(folder / "clip.safetensors", CLIP(sizes.clip))
@@ -166,6 +166,7 @@ def test_long_caption(shipped, tmp_path, refused):
     ("--top-k 0", "top-k"),
     ("--top-p 1.5", "top-p"),
     ("--guidance nan", "guidance"),
+    ("--guidance 1e39", "guidance"),
     ("--colour blue", "--colour"),
 ])  # fmt: skip
 def test_bad_numbers(shipped, tmp_path, refused, options, words):
@@ -386,7 +387,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, mon
         assert train("dvae", photos, stopped, "--steps", "4") == 130
     assert capsys.readouterr().err.splitlines()[-1] == "minidalle: stopped; add --resume to go on"
     assert not (stopped / "dvae.safetensors").exists()
-    assert train("dvae", photos, stopped, "--steps", "5", "--resume") == 2  # another run
+    assert train("dvae", photos, stopped, "--steps", "1", "--resume") == 2  # it has done two
     assert train("dvae", photos, stopped, "--resume") == 0
     ours, theirs = [weights.read_tensors(f / "dvae.safetensors")[0] for f in (straight, stopped)]
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -44,7 +44,7 @@ def test_the_readmes_lines_are_understood():
         theirs, ours = understood(words)
         assert ours.model == "dalle" and int(theirs.nproc_per_node) >= 2
         gpus, preset = int(theirs.nnodes.split(":")[0]) * int(theirs.nproc_per_node), PRESETS[ours.preset]
-        images = preset.train["dalle"].batch // (gpus * ours.rounds)
+        images = preset.train["dalle"].batch_size // (gpus * ours.grad_accum_steps)
         assert ours.preset == "tiny" or fits(preset.dalle, GPUS["h100"], Layout(gpus, ours.share, None, images, True))
 
 
@@ -87,7 +87,7 @@ def children(pid):
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes through /proc")
 def test_a_killed_process_is_started_again_and_the_weights_are_the_same(tmp_path):
     bpe = BPE.train(recipes.bpe_captions("scenes", 0, 200), 300)
-    sizes = DVAEConfig(32, 16, width=8, groups=1, blocks=1, code_width=8, stride=4)
+    sizes = DVAEConfig(32, 16, width=8, blocks=1, code_width=8, patch=4)
     runs = [tmp_path / name for name in ("killed", "whole")]
     for out in runs:
         out.mkdir()

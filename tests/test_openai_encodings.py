@@ -18,7 +18,7 @@ def file(tmp_path, monkeypatch):
 
 def test_the_last_byte_of_a_word_is_another(file):
     bpe = load_bpe(file)  # merges 512 = ca, 513 = cat at an end, 514 = cat before more
-    assert (bpe.vocab, bpe.start, bpe.end) == (515, 515, 516)
+    assert (bpe.vocab_size, bpe.start, bpe.end) == (515, 515, 516)
     s = bpe.spell("s")[0]
     assert s == 256 + bpe.spell("sa")[0]
     assert bpe.encode("Cat  cats") == [513, 514, s]

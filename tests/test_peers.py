@@ -71,7 +71,7 @@ def test_dvae(official_dvae, evidence, tmp_path, size):
 def test_dvae_can_be_handed_back():
     import dall_e
 
-    ours = dvae.DVAE(replace(PRESETS["paper"].dvae, width=64, codebook=512)).eval()
+    ours = dvae.DVAE(replace(PRESETS["paper"].dvae, width=64, codebook_size=512)).eval()
     parts = dall_e.Encoder(n_hid=64, vocab_size=512), dall_e.Decoder(n_hid=64, vocab_size=512)
     for part, state in zip(parts, openai.export_dvae(ours)):
         part.load_state_dict(state)
@@ -149,7 +149,7 @@ def test_clip_of_transformers(evidence):
 
     torch.manual_seed(0)
     config = replace(OPENAI_CLIP["ViT-B/32"], image_size=64, patch=16, embed=48, vision_width=64, vision_depth=3,
-                     vision_heads=4, vocab=300, end=299, text_len=20, text_width=32, text_depth=2, text_heads=2)
+                     vision_heads=4, vocab_size=300, end=299, text_len=20, text_width=32, text_depth=2, text_heads=2)
     c = config
     sizes = dict(attention_dropout=0.0, hidden_act="quick_gelu", projection_dim=c.embed)
     theirs = transformers.CLIPModel(transformers.CLIPConfig(
@@ -157,7 +157,7 @@ def test_clip_of_transformers(evidence):
         vision_config=dict(image_size=c.image_size, patch_size=c.patch, hidden_size=c.vision_width,
                            intermediate_size=4 * c.vision_width, num_hidden_layers=c.vision_depth,
                            num_attention_heads=c.vision_heads, **sizes),
-        text_config=dict(vocab_size=c.vocab, max_position_embeddings=c.text_len, hidden_size=c.text_width,
+        text_config=dict(vocab_size=c.vocab_size, max_position_embeddings=c.text_len, hidden_size=c.text_width,
                          intermediate_size=4 * c.text_width, num_hidden_layers=c.text_depth,
                          num_attention_heads=c.text_heads, eos_token_id=c.end, **sizes),
     )).eval()  # fmt: skip
@@ -285,8 +285,8 @@ def test_gpt_2_tokenizer(evidence):
 def test_training_on_five_megabytes(evidence):
     texts = corpus(5_000_000).splitlines(keepends=True)
     ours = BPE.train(texts, 256 + 16_384)
-    assert ours.vocab == 256 + 16_384
-    assert list(ours.merges) == pairs_of(peers.train_tokenizers(texts, ours.vocab))
+    assert ours.vocab_size == 256 + 16_384
+    assert list(ours.merges) == pairs_of(peers.train_tokenizers(texts, ours.vocab_size))
     evidence("BPE.train, merges", "tokenizers 0.23.3, BpeTrainer", len(ours.merges), 0)
 
 
@@ -319,7 +319,7 @@ def test_dense_transformer_is_gpt_2(evidence):
             mine, other = block.get_submodule(mine), layer.get_submodule(other)
             other.weight.copy_(mine.weight.T if mine.weight.ndim == 2 else mine.weight)
             other.bias.copy_(torch.nn.init.normal_(mine.bias, std=0.1))
-    text, codes = torch.randint(c.text_vocab, (3, c.text_len)), torch.randint(c.codebook, (3, c.image_len))
+    text, codes = torch.randint(c.text_vocab_size, (3, c.text_len)), torch.randint(c.codebook_size, (3, c.image_len))
     stream = torch.cat([ours.embed_text(text), ours.embed_image(codes)], 1)
     worst = difference(ours.hidden(text, codes), theirs(inputs_embeds=stream).last_hidden_state)
     assert worst < 1e-5

@@ -12,7 +12,7 @@ from minidalle.config import PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, Train
 from minidalle.datasets import Pictures, Scenes, draw_batch, to_tensor
 from minidalle.dvae import DVAE
 
-LENGTH = TrainConfig(steps=100, batch=8, lr=1e-3)
+LENGTH = TrainConfig(steps=100, batch_size=8, lr=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +23,12 @@ def bpe():
 @pytest.fixture(scope="module")
 def dvae():
     torch.manual_seed(0)
-    return DVAE(DVAEConfig(32, 16, width=8, groups=1, code_width=8, stride=4, norm=True)).eval()
+    return DVAE(DVAEConfig(32, 16, width=8, code_width=8, patch=4)).eval()
 
 
 def jobs(bpe, dvae, bpe_dropout=0.0):
-    V, T = bpe.vocab, 32
     yield recipes.dvae_job(dvae.config, LENGTH, "scenes", 3, PRESETS["tiny"].dvae_loss)
+    V, T = bpe.vocab_size, 32
     clip = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
     yield recipes.clip_job(clip, LENGTH, "scenes", 3, bpe, dvae)
     dalle = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2)
@@ -59,7 +59,7 @@ def test_parts_of_a_batch_make_up_the_batch(bpe, dvae):
 
 def test_every_job_learns_a_step(bpe, dvae):
     for job in jobs(bpe, dvae):
-        loss, parts = job.loss(job.model, job.batch(0), 0.0, 0, lambda rows: rows)
+        loss, parts = job.loss(job.model, job.batch(0), 0.0, lambda rows: rows)
         loss.backward()
         assert torch.isfinite(loss) and all(np.isfinite(v) for v in job.log(parts).values())
 
@@ -77,36 +77,36 @@ def test_spoilt_codes_have_pieces_of_others():
 def test_pictures_that_are_not_visibly_spoilt_do_not_count(bpe, dvae, monkeypatch):
     monkeypatch.setattr(recipes, "plan_spoils", lambda *_: [(0, 0, []), (1, 2, [[slice(0, 8)] * 4])])
     job = list(jobs(bpe, dvae))[1]
-    pictures, text, others, counts = job.batch(0)
-    assert len(text) == len(pictures) == LENGTH.batch and len(others) == 2
-    assert counts.tolist() == [False, True]
+    pictures, text, spoilt, visible = job.batch(0)
+    assert len(text) == len(pictures) == LENGTH.batch_size and len(spoilt) == 2
+    assert visible.tolist() == [False, True]
 
 
 def test_a_finite_set_is_encoded_once(dvae, monkeypatch):
     calls = []
-    monkeypatch.setattr(recipes, "encode", lambda *_: calls.append(1) or torch.arange(5)[:, None])
+    monkeypatch.setattr(recipes, "encode_pictures", lambda *_: calls.append(1) or torch.arange(5)[:, None])
     source = Pictures([(str(i),) for i in range(5)], np.zeros((5, 32, 32, 3), np.uint8))
-    coded = recipes.coded_source(source, 3, 0, dvae)
+    coded = recipes.CodedSet(source, 3, dvae)
     for step in range(4):
-        captions, codes = coded(step, Random(step), 0, 3)
+        captions, codes = coded.read(step, Random(step), 0, 3)
         assert [int(caption) for caption in captions] == codes[:, 0].tolist()
     assert len(calls) == 1
 
 
 def test_scenes_drawn_ahead_have_the_codes_of_their_pictures(dvae):
-    coded = recipes.coded_source(Scenes(), 4, 1, dvae)
+    coded = recipes.CodedStream(Scenes(), 4, 1, dvae)
     captions, pictures = draw_batch(Scenes(), Random("1 block 1"), recipes.AHEAD * 4)
     for step in (recipes.AHEAD, recipes.AHEAD + 3):
         here = slice(4 * (step - recipes.AHEAD), 4 * (step - recipes.AHEAD) + 4)
-        said, codes = coded(step, Random(0), 0, 4)
+        said, codes = coded.read(step, Random(0), 0, 4)
         assert said == captions[here]
         assert codes.equal(dvae.encode(to_tensor(pictures[here])).flatten(1))
 
 
-def test_some_captions_are_left_unsaid(bpe, dvae):
+def test_some_captions_are_left_out(bpe, dvae):
     *_, job = jobs(bpe, dvae)
-    unsaid = recipes.no_caption(bpe, 32)
-    share = np.mean([(text == unsaid).all() for s in range(60) for text in job.batch(s)[0]])
+    null_text = torch.tensor(bpe.null_text(32))
+    share = np.mean([(text == null_text).all() for s in range(60) for text in job.batch(s)[0]])
     assert 0.05 < share < 0.16
 
 
@@ -114,12 +114,33 @@ def test_the_dvae_is_trained_by_the_schedules_of_its_preset(dvae, monkeypatch):
     """The paper's: τ from 1 to 1/16 in 150 000 of 3 000 000 steps, β from 0 to 6.6 in 5 000."""
     job = recipes.dvae_job(dvae.config, LENGTH, "scenes", 3, PRESETS["paper"].dvae_loss)
     seen = []
-    monkeypatch.setattr(job.model, "forward", lambda images, *terms, **_: seen.append(terms))
-    for step in (0, 2_500, 5_000, 75_000, 150_000, 3_000_000):
-        job.loss(job.model, job.batch(0), step / 3_000_000, step, None)
-    taus, betas, _, evenness, *_ = zip(*seen)
+
+    def model(images, temperature, kl_weight, noise):
+        seen.append((temperature, kl_weight))
+        return torch.tensor(1.0), {"probabilities": torch.ones(16) / 16}
+
+    for step in (0, 2_500, 5_000, 75_000, 150_000, 2_999_999):
+        job.loss(model, job.batch(0), step / 3_000_000, lambda rows: rows)
+    taus, betas = zip(*seen)
     assert taus == pytest.approx((1, 0.99936, 0.99743, 0.53125, 1 / 16, 1 / 16), abs=1e-5)
-    assert betas == pytest.approx((0, 3.3, 6.6, 6.6, 6.6, 6.6)) and set(evenness) == {0}
+    assert betas == pytest.approx((0, 3.3, 6.6, 6.6, 6.6, 6.6))
+
+
+def test_an_even_use_of_the_codebook_costs_nothing():
+    even, one = torch.ones(4) / 4, torch.tensor([1.0, 0, 0, 0])
+    assert recipes.unevenness(even).item() == pytest.approx(0, abs=1e-6)
+    assert recipes.unevenness(one).item() == pytest.approx(np.log(4), rel=1e-4)
+
+
+def test_a_collapsed_codebook_has_a_loss_and_a_way_back(dvae):
+    job = next(jobs(None, dvae))
+    with torch.no_grad():
+        job.model.codebook.weight[:] = 100 * torch.randn(8, 1, 1, 1)  # one code is as good as another
+        job.model.codebook.weight[:, 0] = 0
+    loss, parts = job.loss(job.model, job.batch(0), 0.0, lambda rows: rows)
+    loss.backward()
+    assert parts["uneven"].item() == pytest.approx(np.log(16), rel=1e-3) and loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in job.model.parameters())
 
 
 def test_mirroring_and_gumbel_noise_draw_from_different_streams():

@@ -19,11 +19,11 @@ def test_it_is_attention_with_the_mask(kind, size, at_a_time, monkeypatch):
     T, h, w, kernel = size
     chance = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(2, 3, T + h * w, 8, generator=chance, dtype=torch.float64, requires_grad=True) for _ in "qkv")
-    wanted, _ = attention(q, k, v, mask_of(kind, T, h, w, kernel))
+    wanted = attention(q, k, v, mask_of(kind, T, h, w, kernel))
     found = factored(q, k, v, Pattern(kind, T, w, kernel))
     assert torch.allclose(found, wanted, atol=1e-12)
-    slopes = [torch.autograd.grad(result.square().sum(), (q, k, v)) for result in (wanted, found)]
-    assert all(torch.allclose(a, b, atol=1e-11) for a, b in zip(*slopes))
+    gradients = [torch.autograd.grad(result.square().sum(), (q, k, v)) for result in (wanted, found)]
+    assert all(torch.allclose(a, b, atol=1e-11) for a, b in zip(*gradients))
 
 
 @pytest.mark.parametrize("side, cut", [(8, False), (12, True)])
@@ -33,7 +33,7 @@ def test_only_large_pictures_are_cut(side, cut, monkeypatch):
     q, k, v = torch.randn(3, 1, 2, 4 + side**2, 8, generator=torch.Generator().manual_seed(0))
     mask = mask_of("row", 4, side, side, 3)
     found = attend(q, k, v, mask, Pattern("row", 4, side, 3))
-    assert bool(calls) == cut and torch.allclose(found, attention(q, k, v, mask)[0], atol=1e-5)
+    assert bool(calls) == cut and torch.allclose(found, attention(q, k, v, mask), atol=1e-5)
 
 
 def test_what_is_kept_from_inference_can_be_trained_with():

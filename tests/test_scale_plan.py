@@ -19,7 +19,11 @@ from minidalle.config import PRESETS, DALLEConfig
 from minidalle.masks import layer_kinds, layer_masks
 from minidalle.scale.plan import (GPUS, Layout, forward_flops, hardware_flops, memory, numbers, pairs, parameters,
                             plan, shapes, smallest)  # fmt: skip
-from minidalle.transformer import DALLE
+from minidalle.scale.attention import fast_attention
+from minidalle.scale.blocks import tune_blocks
+from minidalle.scale.runtime import Distributed
+from minidalle.scale.sharding import shard
+from minidalle.transformer import DALLE, Block
 
 def built(config):
     with torch.device("meta"):
@@ -68,10 +72,8 @@ def test_facts_of_the_paper():
 
 
 def shard_of_rank_0(config, size):
-    from minidalle.scale.runtime import shape
-
     model, mesh = built(config), fake_group(size)
-    shape(model, mesh, bf16=True)
+    shard(model, mesh, Block, bf16=True)
     return sum(p.to_local().numel() for p in model.parameters())
 
 
@@ -102,7 +104,7 @@ def test_flops_are_those_torch_counts(recompute):
     config = DALLEConfig(300, 16, 64, 4, width=128, depth=3, heads=4, kernel=3)
     every = [32 * 32] * 3
     model = built(config)
-    model.recompute = recompute
+    tune_blocks(model, recompute=recompute)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         loss, _ = model(torch.zeros(1, 16, dtype=torch.long), torch.zeros(1, 16, dtype=torch.long))
         forward = counter.get_total_flops()
@@ -115,7 +117,7 @@ def test_flops_are_those_torch_counts(recompute):
 # ---- bytes ------------------------------------------------------------------------------
 
 FEW_WORDS = DALLEConfig(1024, 64, 512, 16, width=1024, depth=2, heads=16, kernel=7)
-MANY_WORDS = replace(FEW_WORDS, vocab=16384, codebook=8192, width=256, heads=4)
+MANY_WORDS = replace(FEW_WORDS, vocab_size=16384, codebook_size=8192, width=256, heads=4)
 CASES = [
     (FEW_WORDS, Layout(8, images=1)),  # the worst moment: gradients of the last block are sent
     (FEW_WORDS, Layout(8, images=8)),  # the last block's backward pass
@@ -128,22 +130,19 @@ CASES = [
 
 
 def peak(mesh, config, layout):
-    """The most bytes in two rounds and the optimiser's step, after a first step."""
+    """The most bytes in two parts of a step and the optimiser's step, after a first step."""
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker
     from torch.distributed._tools.mem_tracker import MemTracker
 
-    from minidalle.scale.runtime import Team, shape
-
     model, split = built(config), layout.gpus > 1
     with FakeTensorMode(allow_non_fake_inputs=True):
         if split:
-            shape(model, mesh, bf16=True)
+            shard(model, mesh, Block, bf16=True)
         model.to_empty(device="cpu")
         model.make_masks()
-        model.recompute = layout.recompute
-        for block in model.blocks:
-            block.forward = torch.autocast("cpu", torch.bfloat16)(block.forward)
+        fast_attention(model)
+        tune_blocks(model, bf16=True, recompute=layout.recompute)
         text = torch.zeros(layout.images, config.text_len, dtype=torch.long)
         image = torch.zeros(layout.images, config.image_len, dtype=torch.long)
         optimizer = torch.optim.AdamW(model.parameters(), foreach=False)
@@ -155,7 +154,7 @@ def peak(mesh, config, layout):
         tracker.track_external(model, optimizer)
         with tracker:
             for last in (False, True):
-                with Team.round(SimpleNamespace(mesh=mesh if split else None), model, last):
+                with Distributed.accumulate(SimpleNamespace(mesh=mesh if split else None), model, last):
                     model(text, image)[0].backward()
                 tracker.reset_mod_stats()
             optimizer.step()
@@ -180,7 +179,7 @@ def test_ddp_shares_nothing_and_hsdp_in_a_machine():
     alone, ddp = memory(config, Layout()), memory(config, Layout(16, "ddp"))
     assert ddp["in flight"] - alone["in flight"] == ddp["gradients"] == 4 * parameters(config)
     assert memory(config, Layout(16, "hsdp")) == memory(config, Layout(8))
-    assert memory(config, Layout(16, "hsdp", together=2)) == memory(config, Layout(2))
+    assert memory(config, Layout(16, "hsdp", shard_size=2)) == memory(config, Layout(2))
 
 
 # ---- the plan ---------------------------------------------------------------------------
@@ -222,7 +221,7 @@ def test_table(preset, capsys):
     ("--gpu abacus", "there is h100, h200"),
     ("--preset huge", "there is tiny"),
     ("--mfu 40", "not 40"),
-    ("--gpus 16 --share hsdp --together 3", "groups of 3"),
+    ("--gpus 16 --share hsdp --shard-size 3", "groups of 3"),
     ("--gpus 1", "it fits with --gpus 4"),
     ("--gpus 64 --image-batch 16", "it fits with --recompute or --image-batch 4"),
     ("--gpus 16 --share ddp", "it fits with --share fsdp"),

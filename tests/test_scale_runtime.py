@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,14 +18,19 @@ from minidalle import recipes, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, Ramp, TrainConfig
-from minidalle.scale.runtime import Team, newest_whole
+from minidalle.runtime import SingleProcess
+from minidalle.scale.attention import fast_attention
+from minidalle.scale.blocks import tune_blocks
+from minidalle.scale.checkpoints import whole_checkpoints
+from minidalle.scale.runtime import Distributed
 from minidalle.dvae import DVAE
-from minidalle.training import Alone, State, take_step, train
+from minidalle.models import MODELS
+from minidalle.training import State, take_step, train
 from minidalle.transformer import DALLE
 
 # A larger ε than in life: where a gradient is 0, Adam would magnify its rounding.
-CONFIG = TrainConfig(steps=6, batch=12, lr=1e-2, warmup=2, decay=0.1, eps=1e-3)
-SIZES = DVAEConfig(32, 16, width=8, groups=1, blocks=1, code_width=8, stride=4, norm=True, tied=True)
+CONFIG = TrainConfig(steps=6, batch_size=12, lr=1e-2, warmup=2, weight_decay=0.1, eps=1e-3)
+SIZES = DVAEConfig(32, 16, width=8, blocks=1, code_width=8, patch=4)
 
 
 def free_port():
@@ -76,33 +81,42 @@ def dvae():
 
 
 def job_of(name, bpe, dvae, meta=False):
-    V, T = bpe.vocab, 32
+    V, T = bpe.vocab_size, 32
     if name == "dvae":
-        return recipes.dvae_job(SIZES, CONFIG, "scenes", 3, DVAELoss(kl=Ramp(0.1, 0.1), evenness=Ramp(0.1, 0.1), hard_from=0.6))
+        return recipes.dvae_job(SIZES, CONFIG, "scenes", 4, DVAELoss(kl=Ramp(0.1, 0.1), evenness=Ramp(0.1, 0.1), hard_from=0.6))
     if name == "clip":
         sizes = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
-        return recipes.clip_job(sizes, replace(CONFIG, batch=8), "scenes", 3, bpe, dvae)
+        return recipes.clip_job(sizes, replace(CONFIG, batch_size=8), "scenes", 3, bpe, dvae)
     sizes = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2, kernel=3)
     return recipes.dalle_job(sizes, CONFIG, "scenes", 3, bpe, dvae, 0.1, meta)
 
 
-def six_steps(team, job):
+def six_steps(runtime, job):
     """Loss, gradient norm and a sum over the averaged weights, after each of six steps."""
-    config = replace(CONFIG, batch=8) if job.name == "clip" else CONFIG
-    state, seen, norms, clip = State(job, config, team), [], [], team.clip
-    team.clip = lambda *args: norms.append(clip(*args)) or norms[-1]
+    config = replace(CONFIG, batch_size=8) if job.name == "clip" else CONFIG
+    state, seen, norms, clip = State(job, config, runtime), [], [], runtime.clip_grad
+    runtime.clip_grad = lambda *args: norms.append(clip(*args)) or norms[-1]
     for _ in range(CONFIG.steps):
         take_step(job, config, state)
-        total = sum(float(t.double().abs().sum()) for t in team.whole(state.ema).values())
+        total = sum(float(t.double().abs().sum()) for t in runtime.full_state_dict(state.ema).values())
         seen.append((float(state.sums["loss"]), float(norms[-1]), total))
         state.sums = {}
     return seen
 
 
-def in_team(name, how, bpe, dvae):
-    team = Team(**how)
-    seen = six_steps(team, job_of(name, bpe, dvae, meta=team.splits))
-    team.close()
+def distributed(name, share="fsdp", recompute=False, bf16=False, **how):
+    tune = partial(tune_blocks, recompute=recompute, bf16=bf16)
+    return Distributed(MODELS[name].block, share, bf16=bf16, tune=tune, **how)
+
+
+def single(recompute=False, bf16=False, **how):
+    return SingleProcess(tune=partial(tune_blocks, recompute=recompute, bf16=bf16), **how)
+
+
+def in_processes(name, how, bpe, dvae):
+    runtime = distributed(name, **how)
+    seen = six_steps(runtime, job_of(name, bpe, dvae, meta=name == "dalle" and how["share"] != "ddp"))
+    runtime.close()
     return seen
 
 
@@ -110,41 +124,41 @@ WAYS = {
     "ddp 2": (2, dict(share="ddp")),
     "fsdp 2": (2, dict(share="fsdp")),
     "fsdp 4, recomputed": (4, dict(share="fsdp", recompute=True)),
-    "hsdp 2 × 2": (4, dict(share="hsdp", together=2)),
-    "fsdp 2, 2 rounds": (2, dict(share="fsdp", rounds=2)),
-    "ddp 2, 2 rounds": (2, dict(share="ddp", rounds=2)),
-    "hsdp 2 × 2, 3 rounds": (4, dict(share="hsdp", together=2, rounds=3)),
+    "hsdp 2 × 2": (4, dict(share="hsdp", shard_size=2)),
+    "fsdp 2, 2 parts": (2, dict(share="fsdp", grad_accum_steps=2)),
+    "ddp 2, 2 parts": (2, dict(share="ddp", grad_accum_steps=2)),
+    "hsdp 2 × 2, 3 parts": (4, dict(share="hsdp", shard_size=2, grad_accum_steps=3)),
 }
 
 
 @pytest.mark.parametrize("name", ["dvae", "clip", "dalle"])
 def test_many_processes_compute_what_one_does(name, bpe, dvae):
-    alone = np.array(six_steps(Alone(), job_of(name, bpe, dvae)))
+    alone = np.array(six_steps(single(), job_of(name, bpe, dvae)))
     if name == "dalle":
-        assert np.array(six_steps(Alone(rounds=4, recompute=True), job_of(name, bpe, dvae))) == pytest.approx(alone, rel=1e-5)
+        assert np.array(six_steps(single(grad_accum_steps=4, recompute=True), job_of(name, bpe, dvae))) == pytest.approx(alone, rel=1e-5)
     for way, (size, how) in WAYS.items():
-        if name != "dalle" and ("rounds" in how or "recompute" in how):
+        if name != "dalle" and ("grad_accum_steps" in how or "recompute" in how):
             continue
-        seen = np.array(together(size, in_team, name, how, bpe, dvae)[0])
+        seen = np.array(together(size, in_processes, name, how, bpe, dvae)[0])
         assert seen == pytest.approx(alone, rel=1e-5), way
 
 
-def three_steps(team, job):
-    state = State(job, CONFIG, team)
+def three_steps(runtime, job):
+    state = State(job, CONFIG, runtime)
     for _ in range(3):
         take_step(job, CONFIG, state)
     return float(state.sums["loss"]), {parameter.dtype for parameter in state.model.parameters()}
 
 
 def low_precision(share, bpe, dvae):
-    team = Team(share, bf16=True)
-    found = three_steps(team, job_of("dalle", bpe, dvae, meta=team.splits))
-    team.close()
+    runtime = distributed("dalle", share, bf16=True)
+    found = three_steps(runtime, job_of("dalle", bpe, dvae, meta=share != "ddp"))
+    runtime.close()
     return found
 
 
 def test_bfloat16_is_near_and_what_is_kept_stays_float32(bpe, dvae):
-    (wanted, _), (low, _) = [three_steps(Alone(bf16=bf16), job_of("dalle", bpe, dvae)) for bf16 in (False, True)]
+    (wanted, _), (low, _) = [three_steps(single(bf16=bf16), job_of("dalle", bpe, dvae)) for bf16 in (False, True)]
     assert 0 < abs(low - wanted) < 0.01 * wanted
     for share in ("ddp", "fsdp"):
         loss, kinds = together(2, low_precision, share, bpe, dvae)[0]
@@ -156,9 +170,10 @@ def test_bfloat16_is_near_and_what_is_kept_stays_float32(bpe, dvae):
 
 def run(out, resume, stop_at, bpe, dvae, share="fsdp", save_every=60):
     """Train to the end, or to a Ctrl-C in rank 0; the losses on the way."""
-    team = Team(share)
-    job = job_of("dalle", bpe, dvae, meta=team.splits)
-    if stop_at is not None and team.rank == 0:
+    runtime = distributed("dalle", share)
+    job = job_of("dalle", bpe, dvae, meta=share != "ddp")
+    fast_attention(job.model)
+    if stop_at is not None and runtime.rank == 0:
         batch = job.batch
 
         def interrupted(step, part):
@@ -171,10 +186,10 @@ def run(out, resume, stop_at, bpe, dvae, share="fsdp", save_every=60):
     training.add_row = lambda table, state, *rest: (
         losses.append(float(state.sums["loss"])), add_row(table, state, *rest))[1]
     try:
-        train(job, CONFIG, out, resume, save_every, log_every=1, team=team, seed=0)
+        train(job, CONFIG, out, resume, save_every, log_every=1, runtime=runtime, seed=0)
     except KeyboardInterrupt:
         assert stop_at is not None
-    team.close()
+    runtime.close()
     return losses
 
 
@@ -202,7 +217,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, bpe, dvae, capfd):
     assert (place / "latest").read_text() == newest.name == "step-000000004"
     file = next(newest.glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-100])
-    assert next(newest_whole(place))[0] == older
+    assert next(whole_checkpoints(place))[0] == older
     assert f"{newest.name} is not whole" in capfd.readouterr().err
     together(2, run, tmp_path, True, None, bpe, dvae)
     assert (tmp_path / "dalle.safetensors").exists()
@@ -211,23 +226,22 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, bpe, dvae, capfd):
 # ---- errors -----------------------------------------------------------------------------
 
 
-def make_team(how):
-    Team(**how).close()
+def make_runtime(how):
+    distributed("dalle", **how).close()
 
 
 @pytest.mark.parametrize("size, how, message", [
-    (3, dict(share="hsdp", together=2), "3 processes cannot be split into groups of 2"),
+    (3, dict(share="hsdp", shard_size=2), "3 processes cannot be split into groups of 2"),
     (2, dict(share="fsdp", powersgd=2), "compresses the gradients of --share ddp, not of fsdp"),
 ])
 def test_what_does_not_fit_is_one_sentence_in_every_process(size, how, message):
     with pytest.raises(ValueError, match=message) as error:
-        together(size, make_team, how)
+        together(size, make_runtime, how)
     assert "\n" not in str(error.value)
 
 
 def share_unevenly(bpe, dvae, out):
-    team = Team()
-    train(job_of("dalle", bpe, dvae), CONFIG, out, team=team)
+    train(job_of("dalle", bpe, dvae), CONFIG, out, runtime=distributed("dalle"))
 
 
 def test_a_batch_that_cannot_be_shared_evenly(bpe, dvae, tmp_path):
@@ -247,17 +261,15 @@ def test_nobody_there(monkeypatch, capfd, tmp_path):
 
 
 def with_powersgd(rank, bpe, dvae):
-    team = Team("ddp", powersgd=rank)
+    runtime = distributed("dalle", "ddp", powersgd=rank)
     job = job_of("dalle", bpe, dvae)
-    seen = six_steps(team, job)
-    said = team.farewell(Path("x"))
-    team.close()
-    return seen, said
+    seen, share = six_steps(runtime, job), runtime.compression()
+    runtime.close()
+    return seen, share
 
 
 def test_powersgd_sends_less_and_learns_nearly_the_same(bpe, dvae):
-    exact = np.array(six_steps(Alone(), job_of("dalle", bpe, dvae)))[:, 0]
-    seen, said = together(2, with_powersgd, 1, bpe, dvae)[0]
+    exact = np.array(six_steps(single(), job_of("dalle", bpe, dvae)))[:, 0]
+    seen, share = together(2, with_powersgd, 1, bpe, dvae)[0]
     assert np.array(seen)[:, 0] == pytest.approx(exact, abs=0.1)
-    share = float(said.split("PowerSGD sent ")[1].split("%")[0])
-    assert 0 < share < 60
+    assert 0 < share < 0.6

@@ -1,10 +1,12 @@
 """The files around the package agree with each other, and make does what the README says."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -108,6 +110,58 @@ def test_unusable_python_is_one_sentence(tmp_path):
 
 
 # ------------------------------------------------------------------ the package
+
+# From the ground up: a module imports only what stands before it, or what is in its own room.
+FLOORS = """
+    minidalle config world weights datasets
+    bpe masks dvae transformer sampling resnet clip
+    runtime training recipes models
+    openai scale plots pipeline evaluate
+    bench commands __main__
+""".split()
+APART = {"world": {"minidalle"}, "datasets": {"minidalle", "world", "weights"}}  # know no chapter
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules of this package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minidalle":
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names if name.name.split(".")[0] == "minidalle"}
+    return found
+
+
+def module_of(name: str) -> str:
+    """The module in which an imported name lies: minidalle.dvae.DVAE → minidalle.dvae."""
+    parts = name.split(".")
+    while not (ROOT / "/".join(parts)).with_suffix(".py").is_file() and len(parts) > 1:
+        if (ROOT / "/".join(parts) / "__init__.py").is_file():
+            break
+        parts.pop()
+    return ".".join(parts)
+
+
+def room_of(module: str) -> str:
+    """minidalle.world.scenes → world, minidalle.dvae → dvae."""
+    return [*module.split("."), "minidalle"][1]
+
+
+def test_imports_go_one_way():
+    """No arrow up from floor to floor, and no circle within a room."""
+    graph = {}
+    for path in (ROOT / "minidalle").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {module_of(found) for found in imports_of(path)} - {name}
+    for name, found in graph.items():
+        room = room_of(name)
+        others = {room_of(other) for other in found} - {room}
+        too_high = {other for other in others if FLOORS.index(other) > FLOORS.index(room)}
+        assert not too_high, f"{name} imports {too_high} from above"
+        assert others <= APART.get(room, others), f"{name} imports {others}"
+    TopologicalSorter(graph).prepare()  # CycleError if there is a circle
+
 
 IMPORT_ALL = """
 import importlib, pkgutil, torch, minidalle

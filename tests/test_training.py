@@ -16,30 +16,34 @@ from torch import nn
 from minidalle import training, weights
 from minidalle.world import painting, scenes
 from minidalle.config import DALLEConfig, DVAEConfig, TrainConfig
-from minidalle.dvae import DVAE, codebook_use
+from minidalle.dvae import DVAE, codebook_use, gumbel_noise
 from minidalle.sampling import sample
 from minidalle.training import Job, cut_table, half_cosine, learning_rate, make_optimizer, steps_in, train
+from minidalle.scale.blocks import tune_blocks
 from minidalle.transformer import DALLE
 
-CONFIG = TrainConfig(steps=6, batch=4, lr=1e-2, final_lr=1e-3, warmup=2, decay=0.1)
+CONFIG = TrainConfig(steps=6, batch_size=4, lr=1e-2, final_lr=1e-3, warmup=2, weight_decay=0.1)
 TIMES = ("data_share", "examples_per_second")  # what a stop may change in the log
 
 
 def dvae_job(before_step=lambda step: None):
     """A tiny dVAE on noise, in the memory layout that recipes use."""
     torch.manual_seed(0)
-    config = DVAEConfig(8, 10, 8, groups=2, blocks=1, code_width=6, norm=True)
+    config = DVAEConfig(8, 10, 8, groups=2, blocks=1, code_width=6)
     model = DVAE(config).to(memory_format=torch.channels_last)
 
     def batch(step, part):
         before_step(step)
-        return (torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(step)),)
+        generator = torch.Generator().manual_seed(step)
+        return torch.rand(4, 3, 8, 8, generator=generator), gumbel_noise((4, 10, 4, 4), generator)
 
-    def loss(model, batch, t, step, gather):
-        return model(*batch, half_cosine(1, 0.1, t), 1.0, torch.Generator().manual_seed(step))
+    def loss(model, batch, t, gather):
+        images, noise = batch
+        loss, parts = model(images, half_cosine(1, 0.1, t), 1.0, noise)
+        return loss, {name: parts[name] for name in ("kl", "counts")}
 
     def log(parts):
-        return {"kl": float(parts["kl"]), "perplexity": codebook_use(parts["use"])[0]}
+        return {"kl": float(parts["kl"]), "perplexity": codebook_use(parts["counts"])[0]}
 
     return Job("dvae", model, batch, loss, log)
 
@@ -53,7 +57,7 @@ def dalle_job(before_step=lambda step: None):
         generator = torch.Generator().manual_seed(step)
         return tuple(torch.randint(7, size, generator=generator) for size in ((4, 5), (4, 9)))
 
-    return Job("dalle", model, batch, lambda model, batch, t, step, gather: model(*batch))
+    return Job("dalle", model, batch)
 
 
 JOBS = {"dvae": dvae_job, "dalle": dalle_job}
@@ -139,8 +143,22 @@ def test_cut_table_drops_later_rows(tmp_path):
     assert not table.exists()
 
 
+@pytest.mark.parametrize("edited", ["step;lr;loss\r\n1;0,006;0,35\r\n", "step,lr\n1,0.006\n\n", "lr,step\n1,4\n"])
+def test_a_log_that_somebody_edited_is_set_aside(tmp_path, edited, capsys):
+    table = tmp_path / "a.csv"
+    table.write_text(edited, newline="")
+    cut_table(table, 9)
+    assert not table.exists() and (tmp_path / "a.csv.old").read_bytes() == edited.encode()
+    assert f"{table} is not as it was written" in capsys.readouterr().err
+
+
+def test_a_run_can_be_lengthened(tmp_path, name, whole):
+    train(JOBS[name](), replace(CONFIG, steps=8), whole, resume=True, log_every=4)
+    assert [row["step"] for row in results(whole, name)[1]] == ["4", "6", "8"]
+
+
 def test_resume_refuses_another_run(tmp_path, name, whole):
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match="another run: lr 0.01, not 0.001"):
         train(JOBS[name](), replace(CONFIG, lr=1e-3), whole, resume=True)
     with pytest.raises(FileNotFoundError, match="to resume: leave out --resume"):
         train(JOBS[name](), CONFIG, tmp_path / "nothing", resume=True)
@@ -156,8 +174,8 @@ def assert_stops_and_keeps_the_checkpoint(tmp_path, name, loss_of):
     checkpoint = tmp_path / f"{name}.checkpoint.safetensors"
     before, job = checkpoint.read_bytes(), JOBS[name]()
 
-    def loss(model, batch, t, step, gather):
-        value, parts = job.loss(model, batch, t, step, gather)
+    def loss(model, batch, t, gather):
+        value, parts = job.loss(model, batch, t, gather)
         return loss_of(value, model), parts
 
     with pytest.raises(FloatingPointError, match=f"{name}.*step 4.*not finite"):
@@ -172,7 +190,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, name, bad):
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, name):
-    """√0 is 0, but its slope is infinite."""
+    """√0 is 0, but its gradient is infinite."""
     def loss_of(loss, model):
         weight = next(model.parameters())
         return loss + (weight - weight.detach()).square().sum().sqrt()
@@ -184,7 +202,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, name):
 
 
 def test_alone_needs_no_other_process(tmp_path):
-    """Nothing of torch's process groups is set up, nor is distributed.py even read."""
+    """Nothing of torch's process groups is set up, nor is scale/runtime.py even read."""
     code = ("import sys, torch.distributed as dist; from minidalle.__main__ import main\n"
             f"main(['train', 'dvae', '--data', 'scenes', '--out', {str(tmp_path)!r}, '--steps', '1'])\n"
             "print(dist.is_initialized(), 'minidalle.scale.runtime' in sys.modules)")
@@ -197,7 +215,7 @@ def test_blocks_are_compiled_in_place(monkeypatch):
     monkeypatch.setattr(nn.Module, "compile", lambda module, *_, **__: compiled.append(module))
     job = dalle_job()
     names = list(job.model.state_dict())
-    training.Alone(compile=True).share(job.model)
+    tune_blocks(job.model, compile=True)
     assert compiled == list(job.model.blocks) and list(job.model.state_dict()) == names
 
 
@@ -205,7 +223,7 @@ def test_blocks_are_compiled_in_place(monkeypatch):
 
 
 def test_learning_rate_by_hand():
-    config = TrainConfig(steps=12, batch=1, lr=1.0, final_lr=0.2, warmup=4)
+    config = TrainConfig(steps=12, batch_size=1, lr=1.0, final_lr=0.2, warmup=4)
     rates = [learning_rate(config, step) for step in range(13)]
     assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert rates[8] == pytest.approx(0.6)  # half-way from 4 to 12
@@ -240,8 +258,8 @@ def test_one_step_equals_adamw_by_hand():
         model.weight.copy_(torch.tensor([[1.0, -2.0]]))
         model.bias.fill_(0.5)
     job = Job("line", model, lambda step, part: (torch.tensor([[3.0, -4.0]]),),
-              lambda model, batch, t, step, gather: (model(*batch).sum(), {}))
-    config = TrainConfig(steps=10, batch=1, lr=0.1, warmup=0, decay=0.1, ema=0.99)
+              lambda model, batch, t, gather: (model(*batch).sum(), {}))
+    config = TrainConfig(steps=10, batch_size=1, lr=0.1, warmup=0, weight_decay=0.1, ema_decay=0.99)
     state = training.State(job, config)
     training.take_step(job, config, state)
     assert model.weight[0].tolist() == pytest.approx([0.99 - 0.1, -1.98 + 0.1])
@@ -296,8 +314,8 @@ def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
 
     config = DALLEConfig(V, T, len(palette), 8, width=64, depth=2, heads=2, kernel=3)
     model = DALLE(config)
-    job = Job("dalle", model, lambda step, part: (text, codes), lambda model, batch, t, step, gather: model(*batch))
-    train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema=0.9), tmp_path, log_every=10)
+    job = Job("dalle", model, lambda step, part: (text, codes))
+    train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema_decay=0.9), tmp_path, log_every=10)
     _, rows = results(tmp_path, "dalle")
     assert float(rows[0]["image"]) > 0.5 and float(rows[-1]["image"]) < 0.02
     learned = weights.load(tmp_path / "dalle.safetensors", DALLE)

@@ -11,11 +11,11 @@ from torch import nn
 from minidalle.config import DALLEConfig, TrainConfig
 from minidalle.masks import row_mask
 from minidalle.training import make_optimizer
-from minidalle.transformer import DALLE, attention
+from minidalle.transformer import DALLE, attention, attention_weights
 
 # V = 10, start-of-text is 10, pads are 10 + 1 + position; layers: row, column, convolutional.
 SMALL = DALLEConfig(
-    vocab=10, text_len=5, codebook=7, grid=4, width=16, depth=3, heads=2, kernel=3
+    vocab_size=10, text_len=5, codebook_size=7, grid=4, width=16, depth=3, heads=2, kernel=3
 )
 T, N = 5, 16
 S = T + N
@@ -67,7 +67,7 @@ def test_logits_change_only_after_the_token_that_changed(model, tokens):
     words, codes = model.logits(text, image)
     for j in range(T):  # token j is the input of position j, which predicts token j + 1
         other = text.clone()
-        other[0, j] = (text[0, j] + 1) % SMALL.text_vocab
+        other[0, j] = (text[0, j] + 1) % SMALL.text_vocab_size
         new_words, new_codes = model.logits(other, image)
         changed = (new_words != words).any(-1)[0].tolist()
         assert changed == [i >= j for i in range(T - 1)]
@@ -84,7 +84,7 @@ def test_logits_change_only_after_the_token_that_changed(model, tokens):
 def test_readable_attention_equals_the_fast_kernel():
     q, k, v = torch.randn(3, 2, 4, S, 8)
     mask = row_mask(T, 4, 4)
-    mixed, weights = attention(q, k, v, mask)
+    mixed, weights = attention(q, k, v, mask), attention_weights(q, k, mask)
     assert torch.allclose(mixed, F.scaled_dot_product_attention(q, k, v, attn_mask=mask), atol=1e-6)
     assert torch.allclose(weights.sum(-1), torch.ones(2, 4, S)) and not weights[..., ~mask].any()
 
@@ -140,7 +140,7 @@ def test_twelve_billion_parameters():
 
 def test_init_and_weight_decay_follow_the_table():
     model = DALLE(DALLEConfig(100, 8, 64, 4, width=64, depth=2, heads=2, kernel=3))
-    groups = make_optimizer(model, TrainConfig(10, 1, lr=1e-3, decay=0.1)).param_groups
+    groups = make_optimizer(model, TrainConfig(10, 1, lr=1e-3, weight_decay=0.1)).param_groups
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     for name, parameter in model.named_parameters():
         is_linear = name.endswith("weight") and "norm" not in name

@@ -17,7 +17,7 @@ from minidalle.openai.pickles import read_foreign
 from minidalle.transformer import DALLE
 
 MODELS = {
-    "DVAE": lambda: DVAE(DVAEConfig(16, 10, 8, groups=2, blocks=1, code_width=6, norm=True)),
+    "DVAE": lambda: DVAE(DVAEConfig(16, 10, 8, groups=2, blocks=1, code_width=6)),
     "DALLE": lambda: DALLE(DALLEConfig(10, 5, 7, 4, width=16, depth=3, heads=2, kernel=3)),
     "CLIP": lambda: CLIP(CLIPConfig(8, 16, 8, 16, 1, 2, 29, 8, 16, 1, 2, end=21)),
 }
@@ -153,7 +153,7 @@ def test_no_such_preset():
 
 # ---- what OpenAI published --------------------------------------------------------------
 
-PAPER = DVAEConfig(image_size=32, codebook=24, width=8, code_width=12)  # its structure, smaller
+PAPER = DVAEConfig(image_size=32, codebook_size=24, width=8, code_width=12)  # its structure, smaller
 
 
 def test_openai_dvae_there_and_back(tmp_path):
@@ -169,7 +169,7 @@ def test_openai_dvae_there_and_back(tmp_path):
     with pytest.raises(ValueError, match="not OpenAI's encoder and decoder"):
         openai.load_dvae(tmp_path / "decoder", tmp_path / "encoder")
     with pytest.raises(ValueError, match="as in the paper"):
-        openai.export_dvae(DVAE(replace(PAPER, tied=True)))
+        openai.export_dvae(DVAE(replace(PAPER, patch=4)))
 
 
 class Evil:

@@ -24,18 +24,19 @@ from minidalle.clip import CLIP, CLIP_MEAN, CLIP_STD
 from minidalle.config import OPENAI_CLIP, PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.datasets import Scenes, draw_batch
 from minidalle.dvae import DVAE, map_pixels
-from minidalle.scale.attention import Pattern, attend
+from minidalle.scale.attention import Pattern, attend, fast_attention
+from minidalle.scale.cache import fast_sampling
 from minidalle.masks import mask_of
 from minidalle.openai import load_bpe
 from minidalle.scale.plan import forward_flops
-from minidalle.sampling import for_few_rows, sample
+from minidalle.sampling import sample
 from minidalle.bench.timing import Row, Setting, Works, beside, copy_limit, matmul_limit, once, watched
 from minidalle.training import Job, State, take_step
 from minidalle.transformer import DALLE
 from minidalle.pipeline import Pretrained
 
 # The size at which CPUs are compared: 64 text and 256 image tokens.
-MIDDLE = DALLEConfig(vocab=1024, text_len=64, codebook=1024, grid=16, width=256, depth=6, heads=8, kernel=5)
+MIDDLE = DALLEConfig(vocab_size=1024, text_len=64, codebook_size=1024, grid=16, width=256, depth=6, heads=8, kernel=5)
 BATCHES = (1, 8, 32, 64)  # candidates that are drawn together
 CANDIDATES, KEPT = 512, 32
 LETTERS, MERGES = 5_000_000, 16_384  # of the text that a vocabulary is learned from, and what is learned
@@ -49,24 +50,24 @@ DVAE_SIZE, CLIP_SIZE = PRESETS["paper"].dvae, OPENAI_CLIP["ViT-B/32"]
 
 def tokens(config: DALLEConfig, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Random text (B, T) and codes (B, N)."""
-    return (torch.randint(1, config.vocab, (batch, config.text_len), device=device),
-            torch.randint(config.codebook, (batch, config.image_len), device=device))
+    return (torch.randint(1, config.vocab_size, (batch, config.text_len), device=device),
+            torch.randint(config.codebook_size, (batch, config.image_len), device=device))
 
 
 def bench_train(asked: Setting) -> list[Row]:
     """Steps of training: the batch's codes are given; forward, backward, optimiser, average."""
-    config, batch, team = asked.config, asked.batch or 8, asked.team
-    how = TrainConfig(steps=10**6, batch=batch, lr=1e-4)
-    job = Job("dalle", DALLE(config), lambda step, part: tuple(t[part] for t in given),
-              lambda model, batch, t, step, gather: model(*batch))
-    given, state, theirs = tokens(config, batch, team.device), State(job, how, team), {}
+    config, batch, runtime = asked.config, asked.batch or 8, asked.runtime
+    how = TrainConfig(steps=10**6, batch_size=batch, lr=1e-4)
+    job = Job("dalle", DALLE(config), lambda step, part: tuple(t[part] for t in given))
+    fast_attention(job.model)
+    given, state, theirs = tokens(config, batch, runtime.device), State(job, how, runtime), {}
     if asked.peer:
         for sparse, kinds in ((False, "all dense"), (True, "rows and columns")):
-            model = peers.dalle_pytorch(config, sparse=sparse).to(team.device)
+            model = peers.dalle_pytorch(config, sparse=sparse).to(runtime.device)
             theirs[f"DALLE-pytorch, {kinds}"] = partial(step_of, model, torch.optim.Adam(model.parameters()), given)
-    flops, dtype = 3 * forward_flops(config), torch.bfloat16 if team.bf16 else torch.float32
+    flops, dtype = 3 * forward_flops(config), torch.bfloat16 if asked.bf16 else torch.float32
     limits = {f"{flops / 1e9:,.1f} GFLOP an image, as in a large product":
-              lambda: matmul_limit(team.device, dtype) / flops}  # fmt: skip
+              lambda: matmul_limit(runtime.device, dtype) / flops}  # fmt: skip
     ours = partial(take_step, job, how, state)
     return beside(asked, f"training, batch {batch}", "images/s", batch, ours, theirs, limits)
 
@@ -81,11 +82,11 @@ def step_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer, given: tup
 @torch.no_grad()
 def bench_sample(asked: Setting) -> list[Row]:
     """Drawing some candidates of one caption, code by code."""
-    config, team, rows = asked.config, asked.team, []
-    dtype = torch.bfloat16 if team.bf16 else torch.float32
-    model = random_model(config, team.device, dtype)
+    config, device, rows = asked.config, asked.runtime.device, []
+    dtype = torch.bfloat16 if asked.bf16 else torch.float32
+    model = random_model(config, device, dtype)
     P = sum(p.numel() for name, p in model.named_parameters() if "blocks" in name or "image_head" in name)
-    text = tokens(config, 1, team.device)[0]
+    text = tokens(config, 1, device)[0]
     for batch in [asked.batch] if asked.batch else BATCHES:
         theirs: Works = {}
         if asked.peer:
@@ -96,28 +97,38 @@ def bench_sample(asked: Setting) -> list[Row]:
         flops, bytes_read = 2 * P * config.image_len, P * dtype.itemsize * config.image_len / batch  # of an image
         limits = {
             f"2 · {P / 1e6:,.1f} M FLOP a code, as in a large product":
-                lambda: matmul_limit(team.device, dtype) / flops,
+                lambda: matmul_limit(device, dtype) / flops,
             f"{P * dtype.itemsize / 1e6:,.1f} MB of weights for each {batch} codes, as in a copy":
-                lambda: copy_limit(team.device) / bytes_read,
+                lambda: copy_limit(device) / bytes_read,
         }  # fmt: skip
-        ours = partial(sample, model, text, batch)
+        ours = partial(draw_fast, model, text, batch)
         new = beside(asked, f"sampling, batch {batch}", "images/s", batch, ours, theirs, limits)
         if asked.peer and batch == 8:  # it takes minutes: once is enough
-            slow = batch / once(partial(draw_all, peers.dalle_pytorch(config), text, batch), team.device)
+            slow = batch / once(partial(draw_all, peers.dalle_pytorch(config), text, batch), device)
             new.append(replace(new[0], limits=[slow], why="DALLE-pytorch, as shipped"))
         rows += new
     return rows
+
+
+def draw_fast(model: DALLE, text: Tensor, batch: int) -> Tensor:
+    """What `pipeline.draw` does between a caption's ids and the codes."""
+    with fast_sampling(model) as cache:
+        return sample(model, text, batch, cache=cache)
 
 
 def bare_loop(model: DALLE, batch: int) -> None:
     """The blocks of drawing one after the other, on fixed keys: nothing is kept, looked up or chosen."""
     c, x = model.config, model.places()[0].expand(batch, 1, -1)
     keys = x.new_zeros(batch, c.heads, c.text_len + c.grid, c.width // c.heads)
-    with for_few_rows(model), torch.inference_mode():
+    mask = x.new_ones(1, 1, dtype=torch.bool)
+
+    def attend(q, k, v, mask):
+        return F.scaled_dot_product_attention(q, keys, keys)
+
+    with fast_sampling(model):
         for _ in range(c.image_len):
             for block in model.blocks:
-                q, _, _ = block.split_heads(x)
-                block.finish(x, F.scaled_dot_product_attention(q, keys, keys))
+                block(x, mask, attend)
             model.image_head(model.norm(x))
 
 
@@ -141,7 +152,7 @@ def draw_all(model: torch.nn.Module, text: Tensor, batch: int, **how):
 def bench_candidates(asked: Setting) -> list[Row]:
     """Many candidates of one caption, of which CLIP keeps some; each in a process of its own, whose
     memory is watched."""
-    config = replace(asked.config, vocab=PRESETS["tiny"].dalle.vocab)  # of the words that are shipped
+    config = replace(asked.config, vocab_size=PRESETS["tiny"].dalle.vocab_size)  # of the words that are shipped
     works, spent = {"ours": draw_and_keep}, {}
     if asked.peer:
         works["DALLE-pytorch, its cache patched, and its CLIP"] = draw_and_keep_theirs
@@ -175,15 +186,15 @@ def draw_and_keep_theirs(config: DALLEConfig, candidates: int, kept: int, thread
 
 def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
     """A dVAE and a CLIP that fit to a transformer."""
-    dvae = replace(PRESETS["small"].dvae, image_size=4 * config.grid, codebook=config.codebook)
+    dvae = replace(PRESETS["small"].dvae, image_size=4 * config.grid, codebook_size=config.codebook_size)
     clip = replace(PRESETS["small"].clip, image_size=4 * config.grid, patch=config.grid // 2,
-                   vocab=config.vocab + 1 + config.text_len, text_len=config.text_len, end=config.vocab + 1)
+                   vocab_size=config.vocab_size + 1 + config.text_len, text_len=config.text_len, end=config.vocab_size + 1)
     return dvae, clip
 
 
 def bench_attention(asked: Setting) -> list[Row]:
     """Forward and backward of attention alone: each kind of layer, beside a dense causal one."""
-    c, device, rows = asked.config, asked.team.device, []
+    c, device, rows = asked.config, asked.runtime.device, []
     for T, side, times in STREAMS:
         shape = asked.batch or 8, c.heads, T + side**2, c.width // c.heads
         qkv = [torch.randn(shape, device=device, requires_grad=True) for _ in "qkv"]
@@ -208,14 +219,14 @@ def bench_attention(asked: Setting) -> list[Row]:
 @torch.no_grad()
 def bench_dvae(asked: Setting) -> list[Row]:
     """The paper's dVAE: pictures to codes, and codes to pictures."""
-    c, batch, device = DVAE_SIZE, asked.batch or 1, asked.team.device
+    c, batch, device = DVAE_SIZE, asked.batch or 1, asked.runtime.device
     ours = DVAE(c).to(device).eval()
     pictures = torch.rand(batch, 3, c.image_size, c.image_size, device=device)
     codes, encodes, paints = ours.encode(pictures), {}, {}
     if asked.peer:
         encoder, decoder = (part.to(device) for part in peers.dall_e(c))
         encodes["dall_e"] = lambda: encoder(map_pixels(pictures)).argmax(1)
-        paints["dall_e"] = lambda: decoder(F.one_hot(codes, c.codebook).permute(0, 3, 1, 2).float())
+        paints["dall_e"] = lambda: decoder(F.one_hot(codes, c.codebook_size).permute(0, 3, 1, 2).float())
     size = f"{c.image_size}×{c.image_size}, batch {batch}"
     return (beside(asked, f"dVAE, encoding {size}", "images/s", batch, lambda: ours.encode(pictures), encodes)
             + beside(asked, f"dVAE, decoding {size}", "images/s", batch, lambda: ours.decode(codes), paints))
@@ -224,7 +235,7 @@ def bench_dvae(asked: Setting) -> list[Row]:
 @torch.no_grad()
 def bench_clip(asked: Setting) -> list[Row]:
     """CLIP's features of pictures and of captions."""
-    c, batch, device = CLIP_SIZE, asked.batch or 8, asked.team.device
+    c, batch, device = CLIP_SIZE, asked.batch or 8, asked.runtime.device
     ours = CLIP(c).to(device).eval()
     pictures = torch.rand(batch, 3, c.image_size, c.image_size, device=device)
     text = torch.randint(1, c.end, (batch, c.text_len), device=device)
@@ -250,7 +261,7 @@ def bench_bpe(asked: Setting) -> list[Row]:
     rows = beside(asked, "BPE, learning", "merges/s", MERGES, lambda: BPE.train(texts, 256 + MERGES),
                   {"tokenizers (Rust)": lambda: peers.train_tokenizers(texts, 256 + MERGES)})
     few = 4
-    slow = few / once(lambda: train_by_recounting(texts, 256 + few), asked.team.device)
+    slow = few / once(lambda: train_by_recounting(texts, 256 + few), asked.runtime.device)
     rows.append(replace(rows[0], limits=[slow], why=f"recounting, its first {few} merges"))
     captions, path = draw_batch(Scenes(), Random(0), SCENES)[0], DATA / "tiny" / "bpe.json"
     bpe, rust = BPE.load(path), peers.load_tokenizers(path)

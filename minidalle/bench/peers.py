@@ -56,9 +56,9 @@ def dalle_pytorch(c: DALLEConfig, patched: bool = False, sparse: bool = False) -
         sys.modules.setdefault(name, Mock())
     from dalle_pytorch import DALLE, DiscreteVAE
 
-    vae = DiscreteVAE(image_size=4 * c.grid, num_layers=2, num_tokens=c.codebook, codebook_dim=64, hidden_dim=32)
+    vae = DiscreteVAE(image_size=4 * c.grid, num_layers=2, num_tokens=c.codebook_size, codebook_dim=64, hidden_dim=32)
     kinds = ("axial_row", "axial_col", "axial_row", "axial_row") if sparse else ("full",)
-    model = DALLE(dim=c.width, vae=vae, num_text_tokens=c.vocab, text_seq_len=c.text_len, depth=c.depth,
+    model = DALLE(dim=c.width, vae=vae, num_text_tokens=c.vocab_size, text_seq_len=c.text_len, depth=c.depth,
                   heads=c.heads, dim_head=c.width // c.heads, attn_types=kinds)  # fmt: skip
     if patched:
         model.forward_with_cond_scale = lambda *args, cond_scale=1, **how: model(*args, **how)
@@ -70,7 +70,7 @@ def dalle_pytorch_clip(c: CLIPConfig) -> nn.Module:
     found("dalle-pytorch")
     from dalle_pytorch import CLIP
 
-    return CLIP(dim_text=c.text_width, dim_image=c.vision_width, dim_latent=c.embed, num_text_tokens=c.vocab,
+    return CLIP(dim_text=c.text_width, dim_image=c.vision_width, dim_latent=c.embed, num_text_tokens=c.vocab_size,
                 text_enc_depth=c.text_depth, text_seq_len=c.text_len, text_heads=c.text_heads,
                 visual_enc_depth=c.vision_depth, visual_heads=c.vision_heads, visual_image_size=c.image_size,
                 visual_patch_size=c.patch).eval()  # fmt: skip
@@ -89,7 +89,7 @@ def llamagen(c: DALLEConfig):
     from autoregressive.models.generate import generate
     from autoregressive.models.gpt import ModelArgs, Transformer
 
-    model = Transformer(ModelArgs(dim=c.width, n_layer=c.depth, n_head=c.heads, vocab_size=c.codebook,
+    model = Transformer(ModelArgs(dim=c.width, n_layer=c.depth, n_head=c.heads, vocab_size=c.codebook_size,
                                   block_size=c.image_len, cls_token_num=c.text_len, caption_dim=c.width,
                                   model_type="t2i")).eval()  # fmt: skip
     nn.init.normal_(model.output.weight, std=c.width**-0.5)  # (new ones are zeros)
@@ -105,14 +105,14 @@ def dall_e(c: DVAEConfig) -> tuple[nn.Module, nn.Module]:
     found("DALL-E")
     import dall_e
 
-    sizes = dict(n_hid=c.width, vocab_size=c.codebook)
+    sizes = dict(n_hid=c.width, vocab_size=c.codebook_size)
     return dall_e.Encoder(**sizes).eval(), dall_e.Decoder(**sizes).eval()
 
 
 def clip_anytorch(c: CLIPConfig) -> nn.Module:
     """OpenAI's CLIP as packaged for any torch."""
     return module("clip-anytorch", "clip/model.py").CLIP(
-        c.embed, c.image_size, c.vision_depth, c.vision_width, c.patch or None, c.text_len, c.vocab,
+        c.embed, c.image_size, c.vision_depth, c.vision_width, c.patch or None, c.text_len, c.vocab_size,
         c.text_width, c.text_heads, c.text_depth).eval()  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def open_clip(c: CLIPConfig) -> nn.Module:
 
     vision = CLIPVisionCfg(c.vision_depth, c.vision_width, c.vision_width // c.vision_heads, patch_size=c.patch,
                            image_size=c.image_size)
-    words = CLIPTextCfg(c.text_len, c.vocab, width=c.text_width, heads=c.text_heads, layers=c.text_depth)
+    words = CLIPTextCfg(c.text_len, c.vocab_size, width=c.text_width, heads=c.text_heads, layers=c.text_depth)
     return CLIP(c.embed, vision, words, quick_gelu=True).eval()
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from minidalle.config import DALLEConfig
-from minidalle.training import Alone
+from minidalle.runtime import SingleProcess
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Setting:
     config: DALLEConfig
     batch: int | None = None  # if it is not to be the benchmark's own
     repeat: int = 5
-    team: Alone = field(default_factory=Alone)
+    runtime: SingleProcess = field(default_factory=SingleProcess)
+    bf16: bool = False
     peer: bool = False  # beside those that `make bench-peers` installs
     profile: bool = False  # and print where the time goes
 
@@ -66,7 +67,7 @@ def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[],
         print(profile(what, ours), end="\n\n")
     works, limits = {"ours": ours, **theirs}, limits or {}
     turns = [
-        {name: many / once(work, asked.team.device) for name, work in works.items()}
+        {name: many / once(work, asked.runtime.device) for name, work in works.items()}
         | {name: measure() for name, measure in limits.items()}
         for _ in range(asked.repeat + 1)
     ][1:]

@@ -20,7 +20,7 @@ def load_dvae(encoder: Path, decoder: Path) -> DVAE:
         K, width = [len(theirs["encoder"][f"blocks.{layer}.w"]) for layer in ("output.conv", "input")]
         blocks = sum(name.startswith("blocks.group_1.") for name in theirs["encoder"]) // 8
         code_width = len(theirs["decoder"]["blocks.input.w"])
-        model = DVAE(DVAEConfig(codebook=K, width=width, blocks=blocks, code_width=code_width))
+        model = DVAE(DVAEConfig(codebook_size=K, width=width, blocks=blocks, code_width=code_width))
         for layer, part, name in _layers(model):
             kernel, bias = [theirs[part].pop(f"blocks.{name}.{end}") for end in "wb"]
             layer.load_state_dict({"weight": kernel, "bias": bias})
@@ -35,7 +35,7 @@ def load_dvae(encoder: Path, decoder: Path) -> DVAE:
 def export_dvae(model: DVAE) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """State dicts that the `dall_e` package's Encoder and Decoder load."""
     config = model.config
-    if config.norm or config.local or config.tied or config.stride > 1:
+    if config.patch:
         raise ValueError("only a dVAE that is built as in the paper fits OpenAI's package")
     states = {"encoder": {}, "decoder": {}}
     for layer, part, name in _layers(model):

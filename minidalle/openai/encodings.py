@@ -67,7 +67,7 @@ class ClipBPE(Published):
     @property
     def end(self) -> int:
         """The id of end-of-text, at which CLIP reads a caption's feature."""
-        return self.vocab + 1
+        return self.vocab_size + 1
 
     def words(self, text: str) -> list[str]:
         """Undo HTML's &amp;, lower-case, and cut; spaces only separate.

@@ -17,7 +17,7 @@ from math import ceil, prod
 from typing import NamedTuple
 
 from minidalle.config import DALLEConfig, Preset
-from minidalle.masks import layer_kinds
+from minidalle.masks import layer_kinds, offsets
 
 
 class GPU(NamedTuple):
@@ -46,7 +46,7 @@ class Layout:
 
     gpus: int = 1
     share: str = "fsdp"  # or "ddp", "hsdp"
-    together: int | None = None  # in hsdp; else the 8 of a machine
+    shard_size: int | None = None  # in hsdp; else the 8 of a machine
     images: int = 1  # B
     recompute: bool = False
 
@@ -57,12 +57,12 @@ class Layout:
             raise ValueError(f"unknown way to share {self.share!r}: there is ddp, fsdp and hsdp")
         if self.gpus % self.group:
             raise ValueError(f"{self.gpus} GPUs cannot be split into groups of {self.group} that share a "
-                             "copy: take a multiple of it, or say --together")
+                             "copy: take a multiple of it, or say --shard-size")
 
     @property
     def group(self) -> int:
         """How many GPUs share one copy of the model."""
-        return {"ddp": 1, "fsdp": self.gpus, "hsdp": self.together or min(8, self.gpus)}[self.share]
+        return {"ddp": 1, "fsdp": self.gpus, "hsdp": self.shard_size or min(8, self.gpus)}[self.share]
 
 
 # ---- parameters -------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class Layout:
 
 def shapes(config: DALLEConfig) -> dict[str, list[tuple[int, ...]]]:
     """The shapes of all parameters: the norms of a block, what else it has, the heads, the rest."""
-    V, K, D = config.text_vocab, config.codebook, config.width
+    V, K, D = config.text_vocab_size, config.codebook_size, config.width
     return {
         "norms": [(D,)] * 4,
         "block": [(3 * D, D), (3 * D,), (D, D), (D,), (4 * D, D), (4 * D,), (D, 4 * D), (D,)],
@@ -103,15 +103,9 @@ def pairs(config: DALLEConfig) -> list[int]:
     Text sees earlier text; an image position sees all text, and the image at some distances back.
     At distance o there is something for N - o of the N positions.
     """
-    T, N, W, reach = config.text_len, config.image_len, config.grid, config.kernel // 2
-    back = {
-        "causal": range(N),
-        "row": range(W + 1),
-        "column": range(0, N, W),
-        "convolutional": {r * W + c for r in range(reach + 1) for c in range(-reach, reach + 1)},
-    }
-    return [T * (T + 1) // 2 + N * T + sum(N - o for o in back[kind] if 0 <= o < N)
-            for kind in layer_kinds(config)]
+    T, N, size = config.text_len, config.image_len, (config.grid, config.grid, config.kernel)
+    image = {kind: sum(N - o for o in offsets(kind, *size)) for kind in set(layer_kinds(config))}
+    return [T * (T + 1) // 2 + N * T + image[kind] for kind in layer_kinds(config)]
 
 
 def forward_flops(config: DALLEConfig, seen: list[int] | None = None) -> int:
@@ -122,7 +116,7 @@ def forward_flops(config: DALLEConfig, seen: list[int] | None = None) -> int:
     S, D = config.text_len + config.image_len, config.width
     blocks = config.depth * 2 * S * 12 * D**2  # q, k, v: 3 D², after them D², up 4 D², down 4 D²
     attention = sum(4 * D * n for n in seen or pairs(config))  # q · k, and weight × v
-    logits = (config.text_len - 1) * config.text_vocab + config.image_len * config.codebook
+    logits = (config.text_len - 1) * config.text_vocab_size + config.image_len * config.codebook_size
     return blocks + attention + 2 * D * logits
 
 
@@ -158,7 +152,7 @@ def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
     block = 2 * stream + 14 * 2 * B * S * D + B * S * (4 * config.heads + 16) + 2 * S * S
     kept = stream if layout.recompute else block
     back = (block - kept) + stream + 5 * 2 * B * S * D  # with the gradients on both sides of `down`
-    logits = 4 * B * (T - 1) * config.text_vocab, 4 * B * N * config.codebook
+    logits = 4 * B * (T - 1) * config.text_vocab_size, 4 * B * N * config.codebook_size
     losses = 2 * stream + sum(logits) + 2 * max(logits)  # log-softmax of both, two gradients of one
 
     if group > 1:  # bfloat16 in blocks; outside of them weights stay gathered and gradients pile up
@@ -171,7 +165,7 @@ def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
         buckets = 4 * mine * (layout.gpus > 1)  # DDP sends a copy of the gradients
         one = max(2 * 4 * D * D, 6 * 4 * D * D - 2 * 4 * B * S * D)  # of `down`; cast when its input is gone
         losing, last, sent = copies + buckets, copies + buckets + one, 0
-        sending, end = losing + 4 * config.text_vocab * D, buckets + 4 * config.text_vocab * D
+        sending, end = losing + 4 * config.text_vocab_size * D, buckets + 4 * config.text_vocab_size * D
     flight, activations = max([
         (losing, depth * kept + losses),
         (last, depth * kept + back),
@@ -200,7 +194,7 @@ def most_images(config: DALLEConfig, each: int, card: GPU, layout: Layout) -> in
 def smallest(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> int | None:
     """The fewest GPUs that can share a batch and have memory enough, if any do."""
     for gpus in range(1, batch + 1):
-        group = (layout.together or min(8, gpus)) if layout.share == "hsdp" else 1
+        group = (layout.shard_size or min(8, gpus)) if layout.share == "hsdp" else 1
         fair = batch % (gpus * layout.images) == 0 and gpus % group == 0
         if fair and fits(config, card, replace(layout, gpus=gpus)):
             return gpus
@@ -244,16 +238,16 @@ def plan(preset: Preset, gpu: str = "h100", layout: Layout = Layout(), images: i
     if not 0 < mfu <= 1:
         raise ValueError(f"the MFU is a share of the peak, above 0 and at most 1, not {mfu:g}")
     card, config, train = GPUS[gpu], preset.dalle, preset.train["dalle"]
-    each, left = divmod(train.batch, layout.gpus)
+    each, left = divmod(train.batch_size, layout.gpus)
     if left or each % (images or 1):
-        raise ValueError(f"a batch of {train.batch} cannot be shared evenly by {layout.gpus} GPUs"
+        raise ValueError(f"a batch of {train.batch_size} cannot be shared evenly by {layout.gpus} GPUs"
                          f"{f', {images} images at a time' if images else ''}: take a divisor of it")
     layout = replace(layout, images=images or most_images(config, each, card, layout))
-    refuse_what_does_not_fit(config, train.batch, card, layout, gpu)
+    refuse_what_does_not_fit(config, train.batch_size, card, layout, gpu)
     need = memory(config, layout)
     total = sum(need.values()) / 1e9
     flops = 3 * forward_flops(config)
-    step = flops * train.batch / (layout.gpus * card.teraflops * 1e12 * mfu)
+    step = flops * train.batch_size / (layout.gpus * card.teraflops * 1e12 * mfu)
     days = step * train.steps / 86400
     whose = "all" if layout.group == 1 else f"1/{layout.group} of the"
     why = {
@@ -271,7 +265,7 @@ def plan(preset: Preset, gpu: str = "h100", layout: Layout = Layout(), images: i
         *((name, size / 1e9, f"GB in a GPU: {why[name]}") for name, size in need.items()),
         ("sum", total, f"GB in a GPU, {total / card.memory:.1%} of it"),
         ("memory", card.memory, f"GB, {gpu}"),
-        ("fewest GPUs", smallest(config, train.batch, card, replace(layout, images=images or 1)),
+        ("fewest GPUs", smallest(config, train.batch_size, card, replace(layout, images=images or 1)),
          "that fit" + ("" if images else ", with 1 image at a time")),
         ("forward", flops / 3e12, "TFLOP per image, of the pairs that masks allow"),
         ("and backward", flops / 1e12, "TFLOP per image: 3 × forward, which MFU counts"),
@@ -279,11 +273,11 @@ def plan(preset: Preset, gpu: str = "h100", layout: Layout = Layout(), images: i
          "TFLOP per image, of all pairs" + " and blocks recomputed" * layout.recompute),
         ("peak", card.teraflops, f"TFLOP/s, {gpu}, dense, 16 bits"),
         ("MFU", mfu, "of the peak, an assumption"),
-        ("step", step, f"s, for a batch of {train.batch}"),
+        ("step", step, f"s, for a batch of {train.batch_size}"),
         ("optimiser's step", 52e-12 * need["weights"] / 4 / card.bandwidth,
          f"s at least: 52 bytes per parameter through {card.bandwidth:g} TB/s"),
-        ("images", train.batch * train.steps, f"in {train.steps} steps"),
-        ("whole run", float(flops * train.batch * train.steps), "FLOP"),
+        ("images", train.batch_size * train.steps, f"in {train.steps} steps"),
+        ("whole run", float(flops * train.batch_size * train.steps), "FLOP"),
         ("days", days, f"on {layout.gpus} {gpu}"),
         ("GPU-days", days * layout.gpus, ""),
     ]  # fmt: skip

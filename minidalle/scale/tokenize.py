@@ -128,7 +128,7 @@ def tokenize_shard(path: Path, folder: Path, out: Path, maker: Maker) -> None:
         text.append(bpe.frames([caption for caption, _ in chunk], T, truncate=True))
         pictures = [on_white(middle_crop(image, dvae.config.image_size)) for _, image in chunk]
         codes.append(dvae.encode(to_tensor(np.stack(pictures))).flatten(1))
-    small = torch.int16 if dvae.config.codebook <= 2**15 else torch.int32
+    small = torch.int16 if dvae.config.codebook_size <= 2**15 else torch.int32
     tensors = {"text": torch.cat(text).int(), "codes": torch.cat(codes).to(small)}
     about = {"maker": maker._asdict(), "shard": describe(path), "samples": len(tensors["text"])}
     about |= {"left out": dict(sorted(Counter(shard.left_out.values()).items()))}
