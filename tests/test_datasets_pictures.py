@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from minidalle.datasets import pictures as files
 from minidalle.datasets.pictures import dalle_crop, dvae_crop, middle_crop, on_white, read_picture, scale_square
@@ -42,6 +42,31 @@ def test_other_formats_are_refused_whatever_they_are_called(tmp_path, kind):
     (tmp_path / "a.png").write_bytes(encoded(noise(8, 8), kind))
     with pytest.raises(ValueError, match="a.png is not a picture"):
         files.open_picture(tmp_path / "a.png", 8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_pictures_are_upright(kind):
+    """As Pillow's own `exif_transpose` turns them; where that fails over junk, as they are."""
+    exif = Image.Exif()
+    for orientation in range(10):
+        exif[0x112] = orientation
+        noise(24, 20).save(file := io.BytesIO(), kind, exif=exif)
+        with Image.open(file) as stored:
+            seen = ImageOps.exif_transpose(stored).convert("RGBA")
+        assert (np.asarray(read_picture(file, "it")) == np.asarray(seen)).all()
+    for junk in (b"", b"Exif\0\0", b"Exif\0\0MM\0*", b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + bytes(range(60)), exif.tobytes()[:-9]):
+        noise(24, 20).save(file := io.BytesIO(), kind, exif=junk)
+        assert read_picture(file, "it").size == (24, 20)
+
+
+def test_grey_of_16_bits_is_scaled_to_8():
+    grey = Image.fromarray(np.array([[0, 128, 129, 16384, 32768, 65535]], np.uint16))
+    for transparent in (None, 16384):
+        file = io.BytesIO()
+        grey.save(file, "PNG", **({"transparency": transparent} if transparent else {}))
+        image = np.asarray(read_picture(file, "it"))[0]
+        assert image[:, :3].tolist() == [[level] * 3 for level in (0, 0, 1, 64, 128, 255)]
+        assert (image[:, 3] == 0).tolist() == [level == transparent for level in np.asarray(grey)[0]]
 
 
 def test_want_of_memory_is_no_fault_of_the_picture(monkeypatch):
