@@ -1,4 +1,4 @@
-"""A folder of pictures and captions: NAME.png (or .jpg, .webp) beside NAME.txt, also in sub-folders.
+"""Folders of pictures and captions: NAME.png (or .jpg, .webp) beside NAME.txt, in sub-folders too.
 
 S pixels per side, M pictures.
 
@@ -32,8 +32,9 @@ def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], n
             whole.append(found)
     said = "; left out: " + in_words(left_out) if left_out else ""
     if not whole:
-        shards = f"; name shards as '{folder}/{{00000..00009}}.tar'" if any(folder.glob("*.tar")) else ""
-        raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it{said}{shards}")
+        if any(folder.glob("*.tar")):
+            said += f"; name shards as '{folder}/{{00000..00009}}.tar'"
+        raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it{said}")
     if said:
         log.warning("%s: %d pictures%s", folder, len(whole), said)
     captions, pictures = zip(*whole)
@@ -61,7 +62,7 @@ def files_in(folder: Path) -> list[list[tuple[str, Path]]]:
     return list(found.values())
 
 
-def read_pair(picture: Path, text: Path, image_size: int) -> tuple[tuple[str, ...], np.ndarray] | str:
+def read_pair(picture: Path, text: Path, image_size: int) -> tuple | str:
     """The captions and the picture (S, S, 3) of a sample, or why it is left out."""
     try:
         captions = pairs.captions_in(text.read_bytes())

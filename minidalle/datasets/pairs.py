@@ -12,7 +12,8 @@ from typing import TypeVar
 PICTURES = ("jpg", "jpeg", "png", "webp")
 OTHERS = tuple("avif bmp gif heic heif ico jfif jp2 jxl psd svg tar tga tif tiff".split())
 CAPTIONS = ("txt", "json")
-KINDS = dict.fromkeys(PICTURES, "picture") | dict.fromkeys(OTHERS, "other") | {c: c for c in CAPTIONS}
+KINDS = dict.fromkeys(PICTURES, "picture") | dict.fromkeys(OTHERS, "other")
+KINDS |= {"txt": "txt", "json": "json"}  # a key may have both
 
 NO_PICTURE, NO_CAPTION, OTHER_FORMAT = "no picture", "no caption", "another format"
 BROKEN_PICTURE, BROKEN_CAPTION = "broken picture", "broken caption"

@@ -3,10 +3,11 @@
 S pixels per side, M samples.
 
 A shard is a tar file in which KEY.jpg (or .png, .webp) and KEY.txt, or KEY.json with a "caption"
-in it, make up a sample; each line of the text is a caption that fits. The webdataset package reads shards as streams. A batch that depends on
-(seed, step) alone has to jump, so here a shard is first indexed, by Python's own `tarfile` and
-from its headers only, and samples are then read from where they lie. On one core that takes
-about a second for 10 000 samples, which then fill a megabyte of memory.
+in it, make up a sample; each line of the text is a caption that fits. The webdataset package
+reads shards as streams. A batch that depends on (seed, step) alone has to jump, so here a shard
+is first indexed, by Python's own `tarfile` and from its headers only, and samples are then read
+from where they lie. On one core that takes about a second for 10 000 samples, which then fill a
+megabyte of memory.
 
 Whatever is wrong with a sample is no reason to stop: it is logged, counted and left out.
 """
@@ -245,8 +246,9 @@ class Shards:
     def in_vain(self) -> str:
         """What to say if nothing can be used."""
         why = ", ".join(f"{n} {why}" for why, n in sorted(self.skipped.items()))
-        return (f"{self.shards[0].path} {'and the others hold' if self.shards[1:] else 'holds'} no picture "
-                "KEY.jpg with a caption KEY.txt or KEY.json" + (f"; left out: {why}" if why else ""))
+        hold = "and the others hold" if self.shards[1:] else "holds"
+        return (f"{self.shards[0].path} {hold} no picture KEY.jpg with a caption KEY.txt or KEY.json"
+                + (f"; left out: {why}" if why else ""))
 
     def some_captions(self, rng: Random, most: int) -> list[str]:
         """All captions of `most` samples, or of all; no picture is opened."""
