@@ -45,14 +45,17 @@ def test_pictures_of_any_mode(tmp_path, mode):
 def test_what_is_left_out_is_said_in_one_line(folder, caplog):
     for name in ("b.png", "c.bmp", "d.png", "e.png", "g.png", "g.webp"):
         Image.new("RGB", (6, 5)).save(folder / name)
-    for name, content in {"c": b"a bitmap", "d": b"\xff\xfe", "e": b"\xef\xbb\xbf\n", "f": b"?", "g": b"?"}.items():
+    texts = {"c": b"a bitmap", "d": b"\xff\xfe", "e": b"\xef\xbb\xbf\n", "f": b"?", "g": b"?"}
+    for name, content in texts.items():
         (folder / f"{name}.txt").write_bytes(content)
     (folder / "h.png").write_bytes((folder / "a.png").read_bytes()[:40])
     (folder / "h.txt").write_text("half a picture")
+    (folder / "i").symlink_to(folder)
     assert folder_pictures(folder, 4).variants == [("a red thing",)]
     assert caplog.messages == [
-        f"{folder}: 1 pictures; left out: 2 no caption (b.png, …), 1 another format (c.bmp), 1 broken caption (d.png), "
-        "1 no picture (f.txt), 2 one key for several files (g.png, …), 1 broken picture (h.png)"]
+        f"{folder}: 1 read; left out: 1 link to a folder (i), 2 no caption (b.png, …), "
+        "1 unsupported format (c.bmp), 1 broken caption (d.png), 1 no picture (f.txt), "
+        "2 repeated key (g.png, …), 1 broken picture (h.png)"]
 
 
 def test_names_that_begin_with_a_dot_are_ignored(folder, caplog):
@@ -68,6 +71,7 @@ def test_a_folder_of_nothing_else_is_one_sentence(tmp_path, capsys):
     (tmp_path / "0.tar").touch()
     assert main(["train", "bpe", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == (
-        f"minidalle: {tmp_path} holds no picture NAME.png with a caption NAME.txt beside it; left out: 1 another "
-        f"format (0.tar), 1 broken picture (a.png); name shards as '{tmp_path}/{{00000..00009}}.tar'\n")
+        f"minidalle: {tmp_path} holds no picture NAME.png with a caption NAME.txt beside it; left out: "
+        "1 unsupported format (0.tar), 1 broken picture (a.png); "
+        f"name shards as '{tmp_path}/{{00000..00009}}.tar'\n")
     assert not (tmp_path / "out").exists()

@@ -196,7 +196,7 @@ def test_keys_with_dots_are_left_out_and_counted(tmp_path, caplog):
     shard = Shard(tmp_path / "a.tar")
     assert shard.keys.tolist() == ["shot_1", "b"]
     assert set(shard.left_out) == {"shot_1.5", "shot_1.6", "2024.01.02"} and len(caplog.messages) == 3
-    assert "shot_1.5 is left out: dot in the key, which ends at the first one" in caplog.text
+    assert "shot_1.5 is left out: dot in the key (a key ends at the first dot of the name)" in caplog.text
 
 
 def colours(path) -> tuple[list, Counter]:
@@ -209,7 +209,7 @@ def colours(path) -> tuple[list, Counter]:
 def test_samples_of_one_key_are_never_mixed(tmp_path):
     red, blue = (png(np.full((4, 4, 3), colour, np.uint8)) for colour in ((255, 0, 0), (0, 0, 255)))
     both = [("red", (255, 0, 0)), ("blue", (0, 0, 255))]
-    A, B, two = {"png": red, "txt": b"red"}, {"png": blue, "txt": b"blue"}, "one key for several files"
+    A, B, two = {"png": red, "txt": b"red"}, {"png": blue, "txt": b"blue"}, "repeated key"
     for samples, found, left_out in [
         ([("0", A), ("0", B)], both, 0),
         ([("0", {"png": red}), ("1", A), ("0", {"txt": b"red"}), ("0", B)], [*both, both[0]], 0),

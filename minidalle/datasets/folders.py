@@ -36,13 +36,16 @@ def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], n
             said += f"; name shards as '{folder}/{{00000..00009}}.tar'"
         raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it{said}")
     if said:
-        log.warning("%s: %d pictures%s", folder, len(whole), said)
+        log.warning("%s: %d read%s", folder, len(whole), said)
     captions, pictures = zip(*whole)
     return list(captions), np.stack(pictures)
 
 
 def samples_in(folder: Path, image_size: int) -> Iterator[tuple[Path, str | tuple]]:
     """(a picture, its captions and pixels) or (a file, why it is left out), until all are told."""
+    for path in folder.rglob("*"):
+        if path.is_symlink() and path.is_dir():  # it may lead anywhere, also in a circle
+            yield path, "link to a folder"
     for files in files_in(folder):
         samples, reasons = pairs.pair(files)
         for why, (_, path) in zip(reasons, files):
@@ -75,6 +78,6 @@ def read_pair(picture: Path, text: Path, image_size: int) -> tuple | str:
 
 
 def in_words(left_out: dict[str, list[Path]]) -> str:
-    """{"no caption": [a.png, b.png], …} → "2 no caption (a.png, …), 1 another format (c.bmp)"."""
+    """{"no caption": [a.png, b.png], …} → "2 no caption (a.png, …), 1 unsupported format (c.bmp)"."""
     return ", ".join(f"{len(paths)} {why} ({paths[0]}{', …' if paths[1:] else ''})"
                      for why, paths in left_out.items())

@@ -15,10 +15,10 @@ CAPTIONS = ("txt", "json")
 KINDS = dict.fromkeys(PICTURES, "picture") | dict.fromkeys(OTHERS, "other")
 KINDS |= {"txt": "txt", "json": "json"}  # a key may have both
 
-NO_PICTURE, NO_CAPTION, OTHER_FORMAT = "no picture", "no caption", "another format"
+NO_PICTURE, NO_CAPTION, OTHER_FORMAT = "no picture", "no caption", "unsupported format"
 BROKEN_PICTURE, BROKEN_CAPTION = "broken picture", "broken caption"
-TWICE = "one key for several files"
-DOTS = "dot in the key, which ends at the first one"
+TWICE = "repeated key"
+DOTS = "dot in the key (a key ends at the first dot of the name)"
 
 Place = TypeVar("Place")  # where a file is: its path, or its bytes in a tar
 
@@ -42,7 +42,7 @@ def pair(files: Iterable[tuple[str, Place]]) -> tuple[list[tuple[Place, Place, b
     >>> pair([("png", 1), ("txt", 2), ("png", 3), ("txt", 4)])
     ([(1, 2, False), (3, 4, False)], [])
     >>> pair([("jpg", 1), ("png", 2), ("txt", 3)])
-    ([], ['one key for several files', 'one key for several files'])
+    ([], ['repeated key', 'repeated key'])
     """
     groups = [{}]
     for ending, place in files:
