@@ -21,8 +21,8 @@ class Parser(argparse.ArgumentParser):
     """argparse, but a wrong argument is a ValueError like any other bad input."""
 
     def error(self, message):
-        if re.search(r"unrecognized arguments: .*\.(tar|safetensors)\b", message):  # the shell has read it
-            message = "--data is one pattern: put it in quotes, 'NAME{00000..00009}.tar'"
+        if re.search(r"unrecognized arguments: .*\.(tar|safetensors)\b", message):  # by the shell
+            message = "--data takes one pattern: put it in quotes, like 'shards/{00000..00009}.tar'"
         raise ValueError(f"{message}; `{self.prog} --help` shows what there is")
 
 

@@ -26,7 +26,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as part:
         part.touch()
-        mode = part.stat().st_mode  # as the umask allows, while safetensors lets only the owner read
+        mode = part.stat().st_mode  # as the umask allows; safetensors lets only the owner read
         try:
             save_file(tensors, part, metadata={"minidalle": json.dumps(about)})
         except SafetensorError as error:  # neither OSError nor ValueError

@@ -71,7 +71,7 @@ def test_a_folder_of_nothing_else_is_one_sentence(tmp_path, capsys):
     (tmp_path / "0.tar").touch()
     assert main(["train", "bpe", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == (
-        f"minidalle: {tmp_path} holds no picture NAME.png with a caption NAME.txt beside it; left out: "
-        "1 unsupported format (0.tar), 1 broken picture (a.png); "
+        f"minidalle: {tmp_path} holds no picture NAME.png with a caption NAME.txt beside it; "
+        "left out: 1 unsupported format (0.tar), 1 broken picture (a.png); "
         f"name shards as '{tmp_path}/{{00000..00009}}.tar'\n")
     assert not (tmp_path / "out").exists()

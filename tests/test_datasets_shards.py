@@ -100,7 +100,7 @@ def test_missing_shards(folder):
     with pytest.raises(ValueError, match="from high to low"):
         expand(f"{folder}/{{2..1}}.tar")
     for no_range in (folder, f"{folder}/*.tar", f"{folder}/{{0,1}}.tar"):
-        with pytest.raises(ValueError, match=r"is no file: name all .* in quotes, 'NAME\{00000..00009\}.tar'"):
+        with pytest.raises(ValueError, match="not a file: give a range in quotes, like 'shards/{0"):
             expand(str(no_range))
 
 
@@ -168,8 +168,10 @@ def test_damage_is_logged_once(tmp_path, caplog, wrong, says):
 
 
 def test_each_line_is_a_caption():
-    for said, lines in {"a  red\tstar ": ("a red star",), "näkymätön 👻\r\n\n a ghost\n": ("näkymätön 👻", "a ghost"),
-                        "\ufeff": (), "\ufeffa red star\r\ufeffred": ("a red star", "red")}.items():
+    for said, lines in {
+        "a  red\tstar ": ("a red star",), "näkymätön 👻\r\n\n a ghost\n": ("näkymätön 👻", "a ghost"),
+        "\ufeff": (), "\ufeffa red star\r\ufeffred": ("a red star", "red"),
+    }.items():  # fmt: skip
         assert captions_in(said.encode()) == lines
         assert captions_in(json.dumps({"caption": said}).encode(), True) == lines
     assert captions_in('\ufeff{"caption": "a star"}'.encode(), True) == ("a star",)
@@ -186,46 +188,52 @@ def test_several_captions_are_alternatives(tmp_path):
     shard, source = Shard(tmp_path / "a.tar"), Shards([tmp_path / "a.tar"], 16)
     assert shard.captions(0) == ("one", "two", "three") and shard.caption(0, 4) == "two"
     assert source.some_captions(Random(0), 1) == ["one", "two", "three"]
-    assert Counter(source.captions([(0, seed) for seed in range(9)])) == dict.fromkeys(shard.captions(0), 3)
+    told = source.captions([(0, seed) for seed in range(9)])
+    assert Counter(told) == {"one": 3, "two": 3, "three": 3}
 
 
 def test_keys_with_dots_are_left_out_and_counted(tmp_path, caplog):
     picture = {"png": png(np.zeros((4, 4, 3), np.uint8)), "txt": b"black"}
-    write_shard(tmp_path / "a.tar", [("shot_1.5", picture), ("shot_1.6", picture), ("shot_1", picture),
-                                     ("b", picture | {"seg.png": b"no"}), ("2024.01.02", {"jpg": b""})])
+    samples = [(key, picture) for key in ("shot_1.5", "shot_1.6", "shot_1")]
+    samples += [("b", picture | {"seg.png": b"no"}), ("2024.01.02", {"jpg": b""})]
+    write_shard(tmp_path / "a.tar", samples)
     shard = Shard(tmp_path / "a.tar")
     assert shard.keys.tolist() == ["shot_1", "b"]
-    assert set(shard.left_out) == {"shot_1.5", "shot_1.6", "2024.01.02"} and len(caplog.messages) == 3
-    assert "shot_1.5 is left out: dot in the key (a key ends at the first dot of the name)" in caplog.text
+    assert set(shard.left_out) == {"shot_1.5", "shot_1.6", "2024.01.02"}
+    assert caplog.messages[0].endswith("sample shot_1.5 is left out: "
+                                       "dot in the key (a key ends at the first dot of the name)")
 
 
 def colours(path) -> tuple[list, Counter]:
     """Caption and colour of each sample of a shard, and how many are left out."""
     shard = Shard(path)
     found = [shard.read(i) for i in range(len(shard))]
-    return [(said, image.getpixel((0, 0))[:3]) for said, image in found], Counter(shard.left_out.values())
+    left_out = Counter(shard.left_out.values())
+    return [(said, image.getpixel((0, 0))[:3]) for said, image in found], left_out
 
 
 def test_samples_of_one_key_are_never_mixed(tmp_path):
     red, blue = (png(np.full((4, 4, 3), colour, np.uint8)) for colour in ((255, 0, 0), (0, 0, 255)))
     both = [("red", (255, 0, 0)), ("blue", (0, 0, 255))]
-    A, B, two = {"png": red, "txt": b"red"}, {"png": blue, "txt": b"blue"}, "repeated key"
+    A, B, no = {"png": red, "txt": b"red"}, {"png": blue, "txt": b"blue"}, {"txt": b"?"}
     for samples, found, left_out in [
         ([("0", A), ("0", B)], both, 0),
         ([("0", {"png": red}), ("1", A), ("0", {"txt": b"red"}), ("0", B)], [*both, both[0]], 0),
         ([("0", {"png": red}), ("0", B)], [], 2),  # whose text is missing?
-        ([("0", {"png": red}), ("0", {"png": blue}), ("0", {"txt": b"?"}), ("0", {"txt": b"?"})], [], 3),
-        ([("0", {"png": red, "webp": blue, "txt": b"?"})], [], 2),
-        ([("0", A | {"json": b"{}"}), ("0", {"webp": blue, "txt": b"blue", "json": b"{}"})], both, 0),
+        ([("0", {"png": red}), ("0", {"png": blue}), ("0", no), ("0", no)], [], 3),
+        ([("0", {"png": red, "webp": blue} | no)], [], 2),
+        ([("0", A | {"gif": b"", "bmp": b""})], both[:1], 0),
+        ([("0", A | {"json": b"{}"}), ("0", {"webp": blue, "txt": b"blue", "json": b""})], both, 0),
     ]:  # fmt: skip
         write_shard(tmp_path / "a.tar", samples)
-        assert colours(tmp_path / "a.tar") == (found, Counter({two: left_out} if left_out else {}))
+        assert colours(tmp_path / "a.tar") == (found, +Counter({"repeated key": left_out}))
 
 
 def test_names_that_begin_with_a_dot_are_no_files(tmp_path, caplog):
     (key, files), *_ = emoji_samples(1)
     hidden = {"png": b"\0\5\x16\7", "txt": b"\0\5\x16\7"}
-    write_shard(tmp_path / "a.tar", [(f"./{key}", files), (f"./._{key}", hidden), (".git/x", hidden)])
+    samples = [(f"./{key}", files), (f"./._{key}", hidden), (".git/x", hidden)]
+    write_shard(tmp_path / "a.tar", samples)
     assert Shard(tmp_path / "a.tar").keys.tolist() == [f"./{key}"] and not caplog.messages
 
 
@@ -298,7 +306,12 @@ def test_nothing_twice_in_a_batch(folder):
 
 def test_a_sample_is_read_once_for_caption_and_picture(folder, monkeypatch):
     source, read, count = opened(folder), Shard.read, Counter()
-    monkeypatch.setattr(Shard, "read", lambda own, i, seed: count.update([(own.path, i)]) or read(own, i, seed))
+
+    def counted(own, i, seed):
+        count[own.path, i] += 1
+        return read(own, i, seed)
+
+    monkeypatch.setattr(Shard, "read", counted)
     items = source.choose(Random(2), 8)
     source.captions(items), source.load(items)
     assert set(count.values()) == {1}
@@ -337,7 +350,7 @@ def test_commands_say_in_one_sentence_what_is_missing(folder, capsys):
     for data, says in {
         f"{folder}/{{0..5}}.tar": f"there is no file {folder}/3.tar, nor 2 others",
         f"{folder}/{{4..3}}.tar": "names nothing",
-        f"{folder}/*.tar": "is no file: name all files by a range in quotes",
+        f"{folder}/*.tar": "is not a file: give a range in quotes",
         f"{folder}/0.tar.gz": "is no data set: say scenes, emoji, both, the path of a folder, or",
     }.items():
         assert main([*words, data]) == 2
@@ -358,10 +371,12 @@ def test_shards_without_a_single_caption(tmp_path, capsys):
         del files["json"]
         files["txt"] = nothing
     write_shard(tmp_path / "a.tar", samples)
+    data, out = f"{tmp_path}/a.tar", f"{tmp_path}/out"
     for model in ("bpe", "dvae"):
-        assert main(["train", model, "--data", f"{tmp_path}/a.tar", "--out", f"{tmp_path}/out"]) == 2
-        assert capsys.readouterr().err == (f"minidalle: {tmp_path}/a.tar holds no picture KEY.jpg with a caption "
-                                           "KEY.txt or KEY.json; left out: 2 no caption\n")
+        assert main(["train", model, "--data", data, "--out", out]) == 2
+        assert capsys.readouterr().err == (
+            f"minidalle: {data} holds no picture KEY.jpg with a caption KEY.txt or KEY.json; "
+            "left out: 2 no caption\n")
         assert not (tmp_path / "out").exists()
 
 

@@ -293,7 +293,7 @@ def test_tokens_are_not_mixed(shards, made, others, models, refused, tmp_path):
     words[2] = "speck"
     words[4] = tmp_path / "0.tar"
     write_shard(words[4], emoji_samples(3))
-    assert "was made of another shard" in refused(*words, models)
+    assert "was made from another shard" in refused(*words, models)
     assert content(made) == before
 
 
@@ -305,7 +305,7 @@ def test_a_shard_that_changed_but_not_in_size(models, tmp_path, refused):
         if said == b"two dogs":
             assert tokenize(str(shard), models, out) == 0
     words = ["tokenize", "--preset", "speck", "--data", shard, "--weights", models, "--out", out]
-    assert "0.tar now is: remove it to make it again" in refused(*words)
+    assert "0.tar before it changed: remove it to have it made again" in refused(*words)
     (out / NAMES[0]).unlink()
     assert tokenize(str(shard), models, out) == 0
     bpe = BPE.load(models / "bpe.json")
@@ -319,15 +319,16 @@ def test_each_caption_has_a_row(models, tmp_path):
     assert tokenize(str(tmp_path / "0.tar"), models, tmp_path) == 0
     bpe, (stored, about) = BPE.load(models / "bpe.json"), weights.read_tensors(tmp_path / NAMES[0])
     assert [bpe.decode(row) for row in stored["text"]] == ["one", "two", "three"]
-    assert stored["codes"][0].equal(stored["codes"][1]) and about["samples"] == len(stored["codes"]) == 3
+    assert stored["codes"][0].equal(stored["codes"][1])
+    assert about["samples"] == len(stored["codes"]) == 3
 
 
 def test_shards_of_which_nothing_is_left(models, tmp_path, refused):
     write_shard(tmp_path / "0.tar", damaged(emoji_samples(8)))
     words = ["tokenize", "--preset", "speck", "--data", tmp_path / "0.tar", "--weights", models]
     assert refused(*words, "--out", tmp_path / "out") == (
-        f"minidalle: there is no sample in {tmp_path / '0.tar'}; left out: 2 broken caption, 2 broken picture, "
-        "3 no caption, 1 no picture\n")
+        f"minidalle: there is no sample in {tmp_path / '0.tar'}; "
+        "left out: 2 broken caption, 2 broken picture, 3 no caption, 1 no picture\n")
     assert not (tmp_path / "out").exists()
 
 

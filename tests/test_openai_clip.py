@@ -26,14 +26,15 @@ def test_a_clip_as_trainers_save_it(tmp_path):
     def named(change) -> dict:
         return {change(name): tensor for name, tensor in state.items()}
 
+    parallel = named("module.{}".format)
     for form in (
-        named("module.{}".format), named("_orig_mod.{}".format), named("module._orig_mod.{}".format),
+        parallel, named("_orig_mod.{}".format), named("module._orig_mod.{}".format),
         named(lambda name: name.replace("visual.", "visual._orig_mod.")), {"model": state},
-        {"epoch": 3, "state_dict": named("module.{}".format), "optimizer": {"state": {0: {"step": torch.ones(1)}}}},
+        {"epoch": 3, "state_dict": parallel, "optimizer": {"state": {0: {"step": torch.ones(1)}}}},
         {"state_dict": named("model.{}".format), "logit_bias": None},
     ):  # fmt: skip
         torch.save(form, tmp_path / "clip.pt")
         torch.testing.assert_close(openai.load_clip(tmp_path / "clip.pt").state_dict(), state)
     torch.save({"model": state, "ema": state}, tmp_path / "clip.pt")
-    with pytest.raises(ValueError, match="holds several CLIPs, in 'model.', 'ema.': save one alone"):
+    with pytest.raises(ValueError, match="several CLIPs, in 'model.', 'ema.': save one alone"):
         openai.load_clip(tmp_path / "clip.pt")

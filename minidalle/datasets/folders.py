@@ -34,7 +34,8 @@ def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], n
     if not whole:
         if any(folder.glob("*.tar")):
             said += f"; name shards as '{folder}/{{00000..00009}}.tar'"
-        raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it{said}")
+        lacks = "no picture NAME.png with a caption NAME.txt beside it"
+        raise ValueError(f"{folder} holds {lacks}{said}")
     if said:
         log.warning("%s: %d read%s", folder, len(whole), said)
     captions, pictures = zip(*whole)
@@ -42,9 +43,9 @@ def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], n
 
 
 def samples_in(folder: Path, image_size: int) -> Iterator[tuple[Path, str | tuple]]:
-    """(a picture, its captions and pixels) or (a file, why it is left out), until all are told."""
+    """(picture, its captions and pixels) for each sample, (file, reason) for what is left out."""
     for path in folder.rglob("*"):
-        if path.is_symlink() and path.is_dir():  # it may lead anywhere, also in a circle
+        if path.is_symlink() and path.is_dir():  # which may lead in circles
             yield path, "link to a folder"
     for files in files_in(folder):
         samples, reasons = pairs.pair(files)
@@ -55,12 +56,11 @@ def samples_in(folder: Path, image_size: int) -> Iterator[tuple[Path, str | tupl
 
 
 def files_in(folder: Path) -> list[list[tuple[str, Path]]]:
-    """For each name the pictures and texts that have it, as (ending, path)."""
-    found = defaultdict(list)
+    """The pictures and texts of each name, as (ending, path)."""
+    found, known = defaultdict(list), (*pairs.PICTURES, *pairs.OTHERS, "txt")
     for path in sorted(folder.rglob("*")):
-        ending = path.suffix.lower()[1:]
-        known = ending in pairs.KINDS and ending != "json"
-        if known and path.is_file() and not pairs.hidden(path.relative_to(folder).as_posix()):
+        ending, name = path.suffix.lower()[1:], path.relative_to(folder).as_posix()
+        if ending in known and path.is_file() and not pairs.hidden(name):
             found[path.with_suffix("")].append((ending, path))
     return list(found.values())
 
@@ -78,6 +78,6 @@ def read_pair(picture: Path, text: Path, image_size: int) -> tuple | str:
 
 
 def in_words(left_out: dict[str, list[Path]]) -> str:
-    """{"no caption": [a.png, b.png], …} → "2 no caption (a.png, …), 1 unsupported format (c.bmp)"."""
+    """{"no caption": [a.png, b.png], "no picture": [c.txt]} → "2 no caption (a.png, …), 1 no …"."""
     return ", ".join(f"{len(paths)} {why} ({paths[0]}{', …' if paths[1:] else ''})"
                      for why, paths in left_out.items())

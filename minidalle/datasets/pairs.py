@@ -1,19 +1,18 @@
-"""Which files make up a sample, in folders as in shards: a picture, and a text with its captions.
+"""Which files make up a sample, in folders and in shards: a picture, and a text with its captions.
 
-Files belong together if they have one key; what each of them is, says its ending. What cannot be
-used is left out, for one of these reasons, which folders.py and shards.py log and count.
+Files with the same key belong together, and the ending of a name says what is in the file. What
+cannot be used is left out, for one of the reasons below, which folders.py and shards.py log and
+count.
 """
 
 import json
 import re
-from collections.abc import Iterable
 from typing import TypeVar
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
-OTHERS = tuple("avif bmp gif heic heif ico jfif jp2 jxl psd svg tar tga tif tiff".split())
+OTHERS = tuple("avif bmp gif heic heif ico jfif jp2 jxl psd svg tar tga tif tiff".split())  # unread
 CAPTIONS = ("txt", "json")
-KINDS = dict.fromkeys(PICTURES, "picture") | dict.fromkeys(OTHERS, "other")
-KINDS |= {"txt": "txt", "json": "json"}  # a key may have both
+KINDS = dict.fromkeys(PICTURES, "picture") | {"txt": "txt", "json": "json"}  # (there may be both)
 
 NO_PICTURE, NO_CAPTION, OTHER_FORMAT = "no picture", "no caption", "unsupported format"
 BROKEN_PICTURE, BROKEN_CAPTION = "broken picture", "broken caption"
@@ -28,7 +27,7 @@ def hidden(name: str) -> bool:
     return any(part.startswith(".") and part.strip(".") for part in name.split("/"))
 
 
-def pair(files: Iterable[tuple[str, Place]]) -> tuple[list[tuple[Place, Place, bool]], list[str]]:
+def pair(files: list[tuple[str, Place]]) -> tuple[list[tuple[Place, Place, bool]], list[str]]:
     """The samples in the files of one key, and why others have to be left out.
 
     files: (ending, place), in their order. A sample is (picture, caption, is the caption JSON?).
@@ -36,8 +35,8 @@ def pair(files: Iterable[tuple[str, Place]]) -> tuple[list[tuple[Place, Place, b
     >>> pair([("png", 1), ("txt", 2)])
     ([(1, 2, False)], [])
 
-    If two exports were put into one tar, the second picture or text of a key begins another
-    sample. But where one of them then lacks a file, nobody knows which belong together.
+    When two exports were put into one tar, a second picture or text of the same key begins another
+    sample. If these are not all complete, no one can say which files belong together.
 
     >>> pair([("png", 1), ("txt", 2), ("png", 3), ("txt", 4)])
     ([(1, 2, False), (3, 4, False)], [])
@@ -47,24 +46,26 @@ def pair(files: Iterable[tuple[str, Place]]) -> tuple[list[tuple[Place, Place, b
     groups = [{}]
     for ending, place in files:
         kind = KINDS.get(ending)
-        if kind in groups[-1]:
+        if kind and kind in groups[-1]:
             groups.append({})
         if kind:
             groups[-1][kind] = place
-    why = why_left_out(groups)
-    if why or not groups[0]:
-        return [], [why] * len(groups) if why else []
-    return [(g["picture"], g["txt" if "txt" in g else "json"], "txt" not in g) for g in groups], []
+    if why := why_left_out(groups, any(ending in OTHERS for ending, _ in files)):
+        return [], [why] * len(groups)
+    whole = [group for group in groups if group]
+    return [(g["picture"], g.get("txt") or g["json"], "txt" not in g) for g in whole], []
 
 
-def why_left_out(groups: list[dict]) -> str | None:
-    """What is wrong with the files of a key, each group of them {kind: place}."""
+def why_left_out(groups: list[dict], others: bool) -> str | None:
+    """What is wrong with the groups {kind: place} of one key, which may also have `others`."""
     kinds = groups[0].keys()
     if any(group.keys() != kinds for group in groups):
         return TWICE
     if "picture" in kinds:
         return None if kinds & set(CAPTIONS) else NO_CAPTION
-    return OTHER_FORMAT if "other" in kinds else NO_PICTURE if kinds else None
+    if others:
+        return OTHER_FORMAT
+    return NO_PICTURE if kinds else None
 
 
 def captions_in(content: bytes, is_json: bool = False) -> tuple[str, ...]:

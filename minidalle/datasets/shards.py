@@ -31,7 +31,7 @@ from minidalle.datasets import pairs
 from minidalle.datasets.pictures import Crop, dalle_crop, on_white, read_picture
 
 REMEMBERED = 2**28  # bytes of pictures that were read last
-RANGES = "name all files by a range in quotes, 'NAME{00000..00009}.tar': then none is missed"
+RANGES = "give a range in quotes, like 'shards/{00000..00009}.tar', so that no file is missed"
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +48,7 @@ def expand(pattern: str) -> list[Path]:
     if not paths:
         raise ValueError(f"{pattern} names nothing: its numbers run from high to low")
     if missing and (Path(pattern).is_dir() or re.search(r"[*?\[{]", str(missing[0]))):
-        raise ValueError(f"{pattern} is no file: {RANGES}")
+        raise ValueError(f"{pattern} is not a file: {RANGES}")
     if missing:
         rest = f", nor {len(missing) - 1} others of the {len(paths)} in {pattern}" if missing[1:] else ""
         raise ValueError(f"there is no file {missing[0]}{rest}")
@@ -97,10 +97,10 @@ def index(path: Path) -> dict[str, list[tuple[str, tuple[int, int]]]]:
 
 
 def lost_to_dots(endings: Iterable[str]) -> list[str]:
-    """Of the endings of one key, those in front of which a name goes on that nobody reads.
+    """What some names have between the first dot and the last, if samples are lost because of it.
 
-    "shot_1.5.png" has the key "shot_1" and the ending "5.png". What is beside a whole sample, as
-    the map of segments in "seg.png", is not meant.
+    "shot_1.5.png" has the key "shot_1" and the ending "5.png", which is no picture's. But what
+    comes with a complete sample, such as a segmentation in "seg.png", is no loss.
 
     >>> lost_to_dots(["5.png", "5.txt", "6.png"]), lost_to_dots(["png", "txt", "seg.png"])
     (['5', '6'], [])
@@ -109,7 +109,7 @@ def lost_to_dots(endings: Iterable[str]) -> list[str]:
     for ending in endings:
         more, _, last = ending.rpartition(".")
         if last in pairs.KINDS:
-            kinds[more].add("caption" if last in pairs.CAPTIONS else "picture")
+            kinds[more].add("picture" if last in pairs.PICTURES else "caption")
     own = kinds.pop("", set())
     return [more for more, found in kinds.items() if len(found) == 2 or found - own]
 
@@ -149,7 +149,7 @@ class Shard:
         log.warning("%s: sample %s is left out: %s", self.path, key, why)
 
     def captions(self, i: int) -> tuple[str, ...]:
-        """The captions of sample i, of which each fits; none if the sample has to be left out."""
+        """The captions of sample i, each of which fits it; none if it has to be left out."""
         if self.keys[i] in self.left_out:
             return ()
         *_, begin, end, is_json = self.places[i].tolist()
@@ -162,7 +162,7 @@ class Shard:
         return captions
 
     def caption(self, i: int, seed: int = 0) -> str | None:
-        """The caption of sample i, that of the seed if it has several; None if it is left out."""
+        """A caption of sample i, chosen by the seed if it has several; None if it is left out."""
         captions = self.captions(i)
         return captions[seed % len(captions)] if captions else None
 
@@ -190,10 +190,10 @@ class Shard:
 class Shards:
     """Many tar files as one source of examples (see datasets.py).
 
-    An item is (number of the sample, seed of its crop and of which of its captions is told). For a
-    sample that turns out to be broken the next one stands in. So a batch is the same however many
-    processes share it, although a broken picture is met only by who loads it. `crop` is one of
-    those in pictures.py. ValueError, in one sentence, if not a single sample can be used.
+    An item is (number of the sample, seed of its crop and its choice of caption). For a sample that
+    turns out to be broken the next one stands in. So a batch is the same however many processes
+    share it, although a broken picture is met only by who loads it. `crop` is one of those in
+    pictures.py. ValueError, in one sentence, if no sample has a caption.
     """
 
     def __init__(self, paths: list[Path], image_size: int, crop: Crop = dalle_crop):
@@ -203,7 +203,7 @@ class Shards:
         # Captions and pictures are asked for one after the other, and read together.
         self.example = lru_cache(max(1, REMEMBERED // (3 * image_size**2)))(self.read)
         if not any(shard.captions(i) for shard in self.shards for i in range(len(shard))):
-            raise ValueError(self.in_vain())  # else a run would begin, and then find out
+            raise ValueError(self.in_vain())  # now, not when a run has begun
 
     def __len__(self) -> int:
         return self.ends[-1]
@@ -247,8 +247,8 @@ class Shards:
         """What to say if nothing can be used."""
         why = ", ".join(f"{n} {why}" for why, n in sorted(self.skipped.items()))
         hold = "and the others hold" if self.shards[1:] else "holds"
-        return (f"{self.shards[0].path} {hold} no picture KEY.jpg with a caption KEY.txt or KEY.json"
-                + (f"; left out: {why}" if why else ""))
+        lacks = f"{hold} no picture KEY.jpg with a caption KEY.txt or KEY.json"
+        return f"{self.shards[0].path} {lacks}" + (f"; left out: {why}" if why else "")
 
     def some_captions(self, rng: Random, most: int) -> list[str]:
         """All captions of `most` samples, or of all; no picture is opened."""

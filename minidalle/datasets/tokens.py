@@ -3,8 +3,8 @@
 B batch, T text tokens, N image tokens, M samples of a shard.
 
 NAME.tokens.safetensors holds framed text ids (M, T), codes (M, N), and a header that says which
-BPE and dVAE they are of and what was left out. A picture with several captions is in as many rows. Training the transformer from such files needs no
-dVAE and no pictures.
+BPE and dVAE they are of and what was left out. A picture with several captions has a row for
+each. Training the transformer from such files needs no dVAE and no pictures.
 """
 
 from bisect import bisect_right

@@ -45,10 +45,11 @@ def bare_names(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
     named = {bare(name): tensor for name, tensor in tensors.items()}
-    prefixes = [name.removesuffix(MARK) for name in named if f".{name}".endswith(f".{MARK}")] or [""]
+    prefixes = [name.removesuffix(MARK) for name in named if f".{name}".endswith(f".{MARK}")]
     if prefixes[1:]:
-        raise ValueError(f"{path} holds several CLIPs, in {', '.join(map(repr, prefixes))}: save one alone")
-    prefix = prefixes[0]
+        places = ", ".join(map(repr, prefixes))
+        raise ValueError(f"{path} holds several CLIPs, in {places}: save one alone")
+    prefix = prefixes[0] if prefixes else ""
     return {name.removeprefix(prefix): named[name] for name in named if name.startswith(prefix)}
 
 

@@ -4,8 +4,8 @@ B batch, T text tokens, N image tokens, M samples of a shard.
 
 A shard is the unit of work: it is done by one process, in one thread and in chunks of one size,
 so its file has the same bytes however many processes there are; and what is done is not done
-again, unless the shard is no longer the same, which is refused. What is in such a file says
-datasets/tokens.py, which reads it.
+again, but refused if the shard has changed since. datasets/tokens.py, which reads these files,
+says what is in them.
 
 What that costs: the paper crops a picture anew each time it is seen, and drops merges of its
 caption (appendix B.2). Here a picture has the codes of its middle square, and a caption its plain
@@ -59,7 +59,7 @@ def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processe
     targets = {path: target_of(path, out) for path in paths}
     if twice := [path for path, n in Counter(targets.values()).items() if n > 1]:
         raise ValueError(f"{twice[0].name} would be made of several shards: give each its own --out")
-    with ThreadPoolExecutor(processes) as pool:  # what is done is read, to know that it is the same
+    with ThreadPoolExecutor(processes) as pool:  # each shard that is done is hashed again
         done = pool.map(partial(is_done, maker=maker), paths, targets.values())
         todo = [path for path, is_there in zip(paths, done) if not is_there]
     work = partial(tokenize_shard, folder=folder, out=out, maker=maker)
@@ -114,13 +114,13 @@ def is_done(path: Path, target: Path, maker: Maker) -> bool:
     if not target.is_file():
         return False
     if read_header(target, maker)["shard"] != describe(path):
-        raise ValueError(f"{target} was made of another shard than {path} now is: remove it to make it "
-                         "again, or name another --out")
+        raise ValueError(f"{target} was made from another shard, or from {path} before it changed: "
+                         "remove it to have it made again, or name another --out")
     return True
 
 
 def describe(path: Path) -> dict:
-    """What tells a shard from others, and from what it was before somebody changed it."""
+    """What tells a shard from others, and from what it was before it changed."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(2**20):
@@ -141,7 +141,7 @@ def one_thread():
 
 @one_thread()
 def tokenize_shard(path: Path, folder: Path, out: Path, maker: Maker) -> None:
-    """Write the tokens of one shard, all or nothing. A picture has a row for each of its captions."""
+    """Write the tokens of one shard, all or nothing, with a row for each caption of a picture."""
     bpe, dvae = opened(folder, maker)
     shard, T, N = Shard(path), maker.text_len, dvae.config.grid**2
     found = ((i, shard.read(i)) for i in range(len(shard)))
@@ -151,7 +151,8 @@ def tokenize_shard(path: Path, folder: Path, out: Path, maker: Maker) -> None:
         text += [bpe.frames(captions, T, truncate=True) for captions, _ in chunk]
         pictures = [on_white(middle_crop(image, dvae.config.image_size)) for _, image in chunk]
         grids = dvae.encode(to_tensor(np.stack(pictures))).flatten(1)
-        codes.append(grids.repeat_interleave(torch.tensor([len(captions) for captions, _ in chunk]), 0))
+        counts = torch.tensor([len(captions) for captions, _ in chunk])
+        codes.append(grids.repeat_interleave(counts, 0))
     small = torch.int16 if dvae.config.codebook <= 2**15 else torch.int32
     tensors = {"text": torch.cat(text).int(), "codes": torch.cat(codes).to(small)}
     about = {"maker": maker._asdict(), "shard": describe(path), "samples": len(tensors["text"])}
