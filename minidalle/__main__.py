@@ -6,6 +6,7 @@ loss that is not finite in exit code 1; Ctrl-C in 130. What the commands do is i
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class Parser(argparse.ArgumentParser):
     """argparse, but a wrong argument is a ValueError like any other bad input."""
 
     def error(self, message):
+        if re.search(r"unrecognized arguments: .*\.(tar|safetensors)\b", message):  # by the shell
+            message = "--data takes one pattern: put it in quotes, like 'shards/{00000..00009}.tar'"
         raise ValueError(f"{message}; `{self.prog} --help` shows what there is")
 
 

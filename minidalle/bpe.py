@@ -19,7 +19,6 @@ Training 1024 tokens on 30 000 captions takes one or two seconds on one CPU core
 import hashlib
 import heapq
 import json
-import os
 import random
 import zlib
 from collections import Counter, defaultdict
@@ -29,6 +28,8 @@ from pathlib import Path
 import regex
 import torch
 from tqdm import tqdm
+
+from minidalle.files import whole_file
 
 # GPT-2's pattern. No merge crosses the border between two matches, so "star" and "star!" share
 # a token. A word takes the space before it along: " star" is one token, not two.
@@ -245,7 +246,7 @@ class BPE:
     def save(self, path: str | Path) -> None:
         """Write the JSON that `tokenizers.Tokenizer.from_file` reads, and gives the same ids.
 
-        Start-of-text and the pads, which only `frame` adds, are not in it.
+        Start-of-text and the pads, which only `frame` adds, are not in it. Errors: `whole_file`.
         """
         names = ["".join(LETTERS[b] for b in piece) for piece in self.vocab]
         saved = {
@@ -255,9 +256,9 @@ class BPE:
                       "vocab": {name: i for i, name in enumerate(names)},
                       "merges": [[names[a], names[b]] for a, b in self.merges]},
         }  # fmt: skip
-        part = Path(f"{path}.part")  # renamed when whole: a file is never half-written
-        part.write_text(json.dumps(saved, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        with whole_file(path) as part:
+            text = json.dumps(saved, ensure_ascii=False, indent=1) + "\n"
+            part.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> "BPE":
@@ -333,7 +334,16 @@ def count_words(texts: Iterable[str], vocab_size: int) -> dict[tuple[int, ...], 
 
 def split_words(text: str) -> list[str]:
     """Lower-case and cut into words: "Two red stars!" → ["two", " red", " stars", "!"]."""
-    return WORD.findall(whole(text.lower()))
+    return WORD.findall(whole(lower(text)))
+
+
+def lower(text: str) -> str:
+    """Each letter's lower case, which of one letter Python makes depend on its neighbours.
+
+    >>> lower("ΟΔΟΣ"), "ΟΔΟΣ".lower()  # `tokenizers` does not know that a word ends here, either
+    ('οδοσ', 'οδος')
+    """
+    return text.replace("Σ", "σ").lower()
 
 
 def whole(text: str) -> str:

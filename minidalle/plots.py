@@ -18,6 +18,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from minidalle.files import whole_file
+
 GAP, SMALL, LARGE = 4, 11, 15  # pixels: between pictures, and the two sizes of text
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # told apart by colour-blind eyes too
 
@@ -89,14 +91,10 @@ def picture_format(path: Path) -> str:
 
 
 def save_image(image: Image.Image, path: Path) -> None:
-    """Write a picture whole or not at all. Errors as in `picture_format`."""
-    path = Path(path)
-    kind, part = picture_format(path), path.with_name(path.name + ".part")
-    try:
-        image.save(part, kind)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write a picture whole or not at all. Errors as in `picture_format` and `whole_file`."""
+    image.save(file := io.BytesIO(), picture_format(path))
+    with whole_file(path) as part:
+        part.write_bytes(file.getvalue())  # which, unlike Pillow, notices that a disk is full
 
 
 # ---- figures in a notebook --------------------------------------------------------------

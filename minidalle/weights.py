@@ -1,13 +1,11 @@
 """Models in files: tensors and plain text only, so that opening one runs no code.
 
 A file is in safetensors format. Its header carries which model it holds, the configuration,
-and how it was made (command, seed, steps, minutes, machine). Files are written under a
-temporary name and then renamed, so a half-written one is never taken for whole.
+and how it was made (command, seed, steps, minutes, machine).
 """
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -17,20 +15,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from minidalle.files import whole_file
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
-    """Write tensors and a description (plain JSON values) atomically."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    """Write tensors and a description (plain JSON values); errors as in `whole_file`."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    try:
-        save_file(tensors, part, metadata={"minidalle": json.dumps(about)})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        part.touch()
+        mode = part.stat().st_mode  # as the umask allows; safetensors lets only the owner read
+        try:
+            save_file(tensors, part, metadata={"minidalle": json.dumps(about)})
+        except SafetensorError as error:  # neither OSError nor ValueError
+            raise OSError(str(error).removeprefix("Error while serializing: I/O error: ")) from None
+        part.chmod(mode)
 
 
 def read_tensors(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict]:

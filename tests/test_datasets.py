@@ -1,4 +1,4 @@
-"""Where pictures come from: batches as pure functions, folders with and without pictures."""
+"""Where pictures come from: batches as pure functions."""
 
 import re
 from random import Random
@@ -6,10 +6,9 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from minidalle.world import scenes
-from minidalle.datasets import Pictures, Scenes, draw_batch, emoji_pictures, folder_pictures
+from minidalle.datasets import Pictures, Scenes, draw_batch, emoji_pictures
 from minidalle.datasets import open_data, shares, to_tensor
 from minidalle.world.judge import differences
 
@@ -91,59 +90,6 @@ def test_a_part_of_a_batch_is_that_part_of_the_whole(name):
 def test_shares_add_up():
     assert shares(1, 9) == [9] and shares(2, 9) == [5, 4] and shares(3, 8) == [4, 2, 2]
     assert shares(2, 8, first=3) == [6, 2] and shares(1, 8, first=3) == [8]
-
-
-# ---- folders ----------------------------------------------------------------------------
-
-
-def test_pictures_pair_with_the_captions_beside_them(tmp_path):
-    wide = np.zeros((8, 16, 3), np.uint8)
-    wide[:, 4:12] = (0, 0, 255)  # the middle square
-    Image.fromarray(wide).save(tmp_path / "a.png")
-    (tmp_path / "a.txt").write_text("a blue square\n\n  the sea \n", "utf-8")
-    clear = np.zeros((4, 4, 4), np.uint8)  # wholly transparent: white
-    Image.fromarray(clear).save(tmp_path / "b.webp", lossless=True)
-    (tmp_path / "b.txt").write_text("näkymätön 👻", "utf-8")
-    Image.fromarray(wide).save(tmp_path / "no caption.png")
-    (tmp_path / "no picture.txt").write_text("nothing")
-    (tmp_path / "empty.txt").write_text("\n")
-    Image.fromarray(wide).save(tmp_path / "empty.png")
-
-    source = open_data(str(tmp_path), image_size=4)
-    assert source.variants == [("a blue square", "the sea"), ("näkymätön 👻",)]
-    assert source.pictures.shape == (2, 4, 4, 3)
-    assert (source.pictures[0] == (0, 0, 255)).all() and (source.pictures[1] == 255).all()
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "LA", "CMYK", "1", "I;16"])
-def test_pictures_of_any_mode(tmp_path, mode):
-    extension = "jpg" if mode == "CMYK" else "png"
-    Image.new(mode, (6, 5)).save(tmp_path / f"a.{extension}")
-    (tmp_path / "a.txt").write_text("dark")
-    assert folder_pictures(tmp_path, 4).pictures.shape == (1, 4, 4, 3)
-
-
-def cut(path):
-    Image.effect_noise((64, 64), 50).save(path)
-    path.write_bytes(path.read_bytes()[:500])
-
-
-@pytest.mark.parametrize("damage", [
-    lambda path: path.write_text("I am not a picture"), lambda path: path.write_bytes(b""), cut,
-], ids=["text", "empty", "cut off"])  # fmt: skip
-def test_what_is_no_picture_is_one_sentence(tmp_path, damage):
-    damage(tmp_path / "a.png")
-    (tmp_path / "a.txt").write_text("something")
-    with pytest.raises(ValueError, match="a.png is not a picture") as error:
-        folder_pictures(tmp_path, 8)
-    assert "\n" not in str(error.value)
-
-
-def test_a_caption_that_is_no_text_is_one_sentence(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="a.txt"):
-        folder_pictures(tmp_path, 8)
 
 
 def test_unknown_and_empty_data(tmp_path):

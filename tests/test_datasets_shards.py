@@ -19,6 +19,7 @@ from minidalle.world import emoji
 from minidalle.__main__ import main
 from minidalle.config import PRESETS, DVAEConfig, DVAELoss, TrainConfig
 from minidalle.datasets import draw_batch
+from minidalle.datasets.pairs import captions_in
 from minidalle.datasets.pictures import middle_crop
 from minidalle.datasets.shards import Shard, Shards, expand, index, spell_out
 
@@ -98,6 +99,9 @@ def test_missing_shards(folder):
         expand(f"{folder}/3.tar")
     with pytest.raises(ValueError, match="from high to low"):
         expand(f"{folder}/{{2..1}}.tar")
+    for no_range in (folder, f"{folder}/*.tar", f"{folder}/{{0,1}}.tar"):
+        with pytest.raises(ValueError, match="not a file: give a range in quotes, like 'shards/{0"):
+            expand(str(no_range))
 
 
 # ---- one shard --------------------------------------------------------------------------
@@ -106,7 +110,7 @@ def test_missing_shards(folder):
 def test_the_index_says_where_everything_is(folder):
     content, found = (folder / "0.tar").read_bytes(), index(folder / "0.tar")
     for key, files in emoji_samples(14):
-        assert {ending: content[slice(*found[key][ending])] for ending in files} == files
+        assert {ending: content[slice(*place)] for ending, place in found[key]} == files
     assert len(found) == 14
 
 
@@ -163,16 +167,74 @@ def test_damage_is_logged_once(tmp_path, caplog, wrong, says):
     assert caplog.messages == [f"{tmp_path / 'a.tar'}: sample {key} is left out: {says}"]
 
 
-def test_captions_on_one_line():
-    for said in ("a  red\nstar ", "näkymätön 👻"):
-        line = " ".join(said.split())
-        assert shards.caption_in(said.encode(), False) == line
-        assert shards.caption_in(json.dumps({"caption": said}).encode(), True) == line
+def test_each_line_is_a_caption():
+    for said, lines in {
+        "a  red\tstar ": ("a red star",), "näkymätön 👻\r\n\n a ghost\n": ("näkymätön 👻", "a ghost"),
+        "\ufeff": (), "\ufeffa red star\r\ufeffred": ("a red star", "red"),
+    }.items():  # fmt: skip
+        assert captions_in(said.encode()) == lines
+        assert captions_in(json.dumps({"caption": said}).encode(), True) == lines
+    assert captions_in('\ufeff{"caption": "a star"}'.encode(), True) == ("a star",)
     for nothing in (b"[]", b"{}", b'{"caption": 7}', b'"text"'):
-        assert shards.caption_in(nothing, True) == ""
+        assert captions_in(nothing, True) == ()
     for broken in (b"{", b"", b"\xff", b'{"caption": "\\ud83d"}', b"[" * 100_000):
         with pytest.raises((ValueError, RecursionError)):
-            shards.caption_in(broken, True)
+            captions_in(broken, True)
+
+
+def test_several_captions_are_alternatives(tmp_path):
+    (key, files), *_ = emoji_samples(1)
+    write_shard(tmp_path / "a.tar", [(key, files | {"txt": b"one\ntwo\nthree\n"})])
+    shard, source = Shard(tmp_path / "a.tar"), Shards([tmp_path / "a.tar"], 16)
+    assert shard.captions(0) == ("one", "two", "three") and shard.caption(0, 4) == "two"
+    assert source.some_captions(Random(0), 1) == ["one", "two", "three"]
+    told = source.captions([(0, seed) for seed in range(9)])
+    assert Counter(told) == {"one": 3, "two": 3, "three": 3}
+
+
+def test_keys_with_dots_are_left_out_and_counted(tmp_path, caplog):
+    picture = {"png": png(np.zeros((4, 4, 3), np.uint8)), "txt": b"black"}
+    samples = [(key, picture) for key in ("shot_1.5", "shot_1.6", "shot_1")]
+    samples += [("b", picture | {"seg.png": b"no"}), ("2024.01.02", {"jpg": b""})]
+    write_shard(tmp_path / "a.tar", samples)
+    shard = Shard(tmp_path / "a.tar")
+    assert shard.keys.tolist() == ["shot_1", "b"]
+    assert set(shard.left_out) == {"shot_1.5", "shot_1.6", "2024.01.02"}
+    assert caplog.messages[0].endswith("sample shot_1.5 is left out: "
+                                       "dot in the key (a key ends at the first dot of the name)")
+
+
+def colours(path) -> tuple[list, Counter]:
+    """Caption and colour of each sample of a shard, and how many are left out."""
+    shard = Shard(path)
+    found = [shard.read(i) for i in range(len(shard))]
+    left_out = Counter(shard.left_out.values())
+    return [(said, image.getpixel((0, 0))[:3]) for said, image in found], left_out
+
+
+def test_samples_of_one_key_are_never_mixed(tmp_path):
+    red, blue = (png(np.full((4, 4, 3), colour, np.uint8)) for colour in ((255, 0, 0), (0, 0, 255)))
+    both = [("red", (255, 0, 0)), ("blue", (0, 0, 255))]
+    A, B, no = {"png": red, "txt": b"red"}, {"png": blue, "txt": b"blue"}, {"txt": b"?"}
+    for samples, found, left_out in [
+        ([("0", A), ("0", B)], both, 0),
+        ([("0", {"png": red}), ("1", A), ("0", {"txt": b"red"}), ("0", B)], [*both, both[0]], 0),
+        ([("0", {"png": red}), ("0", B)], [], 2),  # whose text is missing?
+        ([("0", {"png": red}), ("0", {"png": blue}), ("0", no), ("0", no)], [], 3),
+        ([("0", {"png": red, "webp": blue} | no)], [], 2),
+        ([("0", A | {"gif": b"", "bmp": b""})], both[:1], 0),
+        ([("0", A | {"json": b"{}"}), ("0", {"webp": blue, "txt": b"blue", "json": b""})], both, 0),
+    ]:  # fmt: skip
+        write_shard(tmp_path / "a.tar", samples)
+        assert colours(tmp_path / "a.tar") == (found, +Counter({"repeated key": left_out}))
+
+
+def test_names_that_begin_with_a_dot_are_no_files(tmp_path, caplog):
+    (key, files), *_ = emoji_samples(1)
+    hidden = {"png": b"\0\5\x16\7", "txt": b"\0\5\x16\7"}
+    samples = [(f"./{key}", files), (f"./._{key}", hidden), (".git/x", hidden)]
+    write_shard(tmp_path / "a.tar", samples)
+    assert Shard(tmp_path / "a.tar").keys.tolist() == [f"./{key}"] and not caplog.messages
 
 
 def test_a_shard_that_is_cut_off(folder, tmp_path, caplog):
@@ -244,7 +306,12 @@ def test_nothing_twice_in_a_batch(folder):
 
 def test_a_sample_is_read_once_for_caption_and_picture(folder, monkeypatch):
     source, read, count = opened(folder), Shard.read, Counter()
-    monkeypatch.setattr(Shard, "read", lambda own, i: count.update([(own.path, i)]) or read(own, i))
+
+    def counted(own, i, seed):
+        count[own.path, i] += 1
+        return read(own, i, seed)
+
+    monkeypatch.setattr(Shard, "read", counted)
     items = source.choose(Random(2), 8)
     source.captions(items), source.load(items)
     assert set(count.values()) == {1}
@@ -255,7 +322,7 @@ def test_a_sample_is_read_once_for_caption_and_picture(folder, monkeypatch):
 def test_shards_of_which_nothing_is_left(tmp_path):
     write_shard(tmp_path / "a.tar", [(key, files | {"png": b"no"}) for key, files in emoji_samples(4)])
     source = Shards([tmp_path / "a.tar"], 16)
-    with pytest.raises(ValueError, match="all 4 samples of the shards are broken"):
+    with pytest.raises(ValueError, match="holds no picture KEY.jpg .*; left out: 4 broken picture"):
         source.load([(2, 0)])
     assert source.skipped == Counter({"broken picture": 4})
 
@@ -283,11 +350,34 @@ def test_commands_say_in_one_sentence_what_is_missing(folder, capsys):
     for data, says in {
         f"{folder}/{{0..5}}.tar": f"there is no file {folder}/3.tar, nor 2 others",
         f"{folder}/{{4..3}}.tar": "names nothing",
+        f"{folder}/*.tar": "is not a file: give a range in quotes",
         f"{folder}/0.tar.gz": "is no data set: say scenes, emoji, both, the path of a folder, or",
     }.items():
         assert main([*words, data]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and says in error and not (folder / "out").exists()
+
+
+def test_a_pattern_that_the_shell_spelt_out(folder, capsys):
+    words = ["train", "bpe", "--out", str(folder / "out"), "--data"]
+    assert main([*words, *(f"{folder}/{i}.tar" for i in range(3))]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "in quotes" in error and "2.tar" not in error
+
+
+def test_shards_without_a_single_caption(tmp_path, capsys):
+    samples = emoji_samples(2)
+    for (_, files), nothing in zip(samples, (b"", b" \n\xef\xbb\xbf")):
+        del files["json"]
+        files["txt"] = nothing
+    write_shard(tmp_path / "a.tar", samples)
+    data, out = f"{tmp_path}/a.tar", f"{tmp_path}/out"
+    for model in ("bpe", "dvae"):
+        assert main(["train", model, "--data", data, "--out", out]) == 2
+        assert capsys.readouterr().err == (
+            f"minidalle: {data} holds no picture KEY.jpg with a caption KEY.txt or KEY.json; "
+            "left out: 2 no caption\n")
+        assert not (tmp_path / "out").exists()
 
 
 def test_all_four_learn_from_damaged_shards(folder, caplog, monkeypatch):

@@ -294,8 +294,43 @@ def test_tokens_are_not_mixed(shards, made, others, models, refused, tmp_path):
     words[2] = "speck"
     words[4] = tmp_path / "0.tar"
     write_shard(words[4], emoji_samples(3))
-    assert "was made of another shard" in refused(*words, models)
+    assert "was made from another shard" in refused(*words, models)
     assert content(made) == before
+
+
+def test_a_shard_that_changed_but_not_in_size(models, tmp_path, refused):
+    shard, out = tmp_path / "0.tar", tmp_path / "out"
+    for said in (b"two dogs", b"one bird"):
+        write_shard(shard, [(key, files | {"txt": said}) for key, files in emoji_samples(1)])
+        os.utime(shard, (0, 0))
+        if said == b"two dogs":
+            assert tokenize(str(shard), models, out) == 0
+    words = ["tokenize", "--preset", "speck", "--data", shard, "--weights", models, "--out", out]
+    assert "0.tar before it changed: remove it to have it made again" in refused(*words)
+    (out / NAMES[0]).unlink()
+    assert tokenize(str(shard), models, out) == 0
+    bpe = BPE.load(models / "bpe.json")
+    assert bpe.decode(weights.read_tensors(out / NAMES[0])[0]["text"][0]) == "one bird"
+
+
+def test_each_caption_has_a_row(models, tmp_path):
+    texts = b"one\ntwo\n", b"three"
+    samples = [(key, files | {"txt": said}) for (key, files), said in zip(emoji_samples(2), texts)]
+    write_shard(tmp_path / "0.tar", samples)
+    assert tokenize(str(tmp_path / "0.tar"), models, tmp_path) == 0
+    bpe, (stored, about) = BPE.load(models / "bpe.json"), weights.read_tensors(tmp_path / NAMES[0])
+    assert [bpe.decode(row) for row in stored["text"]] == ["one", "two", "three"]
+    assert stored["codes"][0].equal(stored["codes"][1])
+    assert about["samples"] == len(stored["codes"]) == 3
+
+
+def test_shards_of_which_nothing_is_left(models, tmp_path, refused):
+    write_shard(tmp_path / "0.tar", damaged(emoji_samples(8)))
+    words = ["tokenize", "--preset", "speck", "--data", tmp_path / "0.tar", "--weights", models]
+    assert refused(*words, "--out", tmp_path / "out") == (
+        f"minidalle: there is no sample in {tmp_path / '0.tar'}; "
+        "left out: 2 broken caption, 2 broken picture, 3 no caption, 1 no picture\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_tokenized(shards, models, made, tmp_path, refused):
@@ -317,6 +352,7 @@ def test_what_is_not_tokens(models, made, refused, tmp_path):
     shutil.copy(models / "dvae.safetensors", tmp_path / "0.tokens.safetensors")
     assert "holds no tokens: `minidalle tokenize` makes them" in refused(*words, tmp_path)
     shutil.copy(made / NAMES[2], tmp_path / "0.tokens.safetensors")
+    (tmp_path / "._0.tokens.safetensors").write_bytes(b"\0\5\x16\7")
     assert "no sample at all" in refused(*words, tmp_path)
     words[1] = "dvae"
     assert "holds no picture" in refused(*words[:4], "--out", tmp_path / "new", "--data", made)

@@ -113,7 +113,7 @@ def test_unusable_python_is_one_sentence(tmp_path):
 
 # From the ground up: a module imports only what stands before it, or what is in its own room.
 FLOORS = """
-    minidalle config world weights datasets
+    minidalle config files world weights datasets
     bpe masks dvae transformer sampling resnet clip
     runtime training recipes models
     openai scale plots pipeline evaluate

@@ -3,17 +3,17 @@
 import json
 import os
 import pickle
-from dataclasses import replace
+import subprocess
+import sys
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from minidalle import openai, pipeline, weights
+from minidalle import pipeline, weights
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig
 from minidalle.dvae import DVAE
-from minidalle.openai.pickles import read_foreign
 from minidalle.transformer import DALLE
 
 MODELS = {
@@ -140,80 +140,50 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(whole, monkeypa
         raise OSError("No space left on device")
 
     monkeypatch.setattr(weights, "save_file", disk_full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="dvae.safetensors cannot be written .No space left"):
         weights.save(whole, MODELS["DVAE"]())
     assert whole.read_bytes() == before
     assert list(whole.parent.iterdir()) == [whole]
 
 
+FULL = """
+import resource, sys
+from pathlib import Path
+import torch
+from PIL import Image
+from minidalle import plots, weights
+from minidalle.bpe import BPE
+folder = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))  # bytes that a file may have
+for name, write in {
+    "x.safetensors": lambda path: weights.write_tensors(path, {"x": torch.zeros(999)}, {}),
+    "bpe.json": BPE([]).save,
+    "sheet.bmp": lambda path: plots.save_image(Image.new("RGB", (99, 99)), path),
+}.items():
+    try:
+        write(folder / name)
+    except OSError as error:
+        print(error)
+"""
+
+
+def test_a_disk_that_is_full_is_one_sentence_that_names_the_file(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True)
+    said = done.stdout.splitlines()
+    for name, line in zip(("x.safetensors", "bpe.json", "sheet.bmp"), said):
+        assert line.startswith(f"{tmp_path / name} cannot be written (File too large"), done.stderr
+    assert len(said) == 3 and not list(tmp_path.iterdir())
+
+
+def test_files_are_for_whom_the_umask_allows(tmp_path):
+    before = os.umask(0o027)
+    try:
+        weights.write_tensors(tmp_path / "a", {"x": torch.zeros(3)}, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
 def test_no_such_preset():
     with pytest.raises(FileNotFoundError, match="gigantic"):
         pipeline.load_pretrained("gigantic")
-
-
-# ---- what OpenAI published --------------------------------------------------------------
-
-PAPER = DVAEConfig(image_size=32, codebook_size=24, width=8, code_width=12)  # its structure, smaller
-
-
-def test_openai_dvae_there_and_back(tmp_path):
-    model = DVAE(PAPER).eval()
-    for name, state in zip(("encoder", "decoder"), openai.export_dvae(model)):
-        torch.save(state, tmp_path / name)
-    again = openai.load_dvae(tmp_path / "encoder", tmp_path / "decoder")
-    assert again.config == replace(PAPER, image_size=256)
-    images = torch.rand(2, 3, 32, 32)
-    assert torch.equal(again.logits(images), model.logits(images))
-    codes = torch.randint(24, (2, 4, 4))
-    assert torch.equal(again.decode(codes), model.decode(codes))
-    with pytest.raises(ValueError, match="not OpenAI's encoder and decoder"):
-        openai.load_dvae(tmp_path / "decoder", tmp_path / "encoder")
-    with pytest.raises(ValueError, match="as in the paper"):
-        openai.export_dvae(DVAE(replace(PAPER, patch=4)))
-
-
-class Evil:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-def test_a_file_that_would_run_code_is_refused(tmp_path):
-    torch.save({"w": torch.ones(2), "more": Evil(tmp_path / "it-ran")}, tmp_path / "evil.pkl")
-    for read in (read_foreign, openai.load_clip,
-                 lambda path: openai.load_dvae(path, path)):
-        with pytest.raises(ValueError, match="asks for posix.mkdir, which only a program") as error:
-            read(tmp_path / "evil.pkl")
-        assert "\n" not in str(error.value)
-    assert not (tmp_path / "it-ran").exists()
-    torch.load(tmp_path / "evil.pkl", weights_only=False)  # but it would
-    assert (tmp_path / "it-ran").exists()
-
-
-def test_files_that_are_something_else(tmp_path):
-    whole = tmp_path / "whole.pt"
-    torch.save({"w": torch.arange(1000)}, whole)
-    assert read_foreign(whole)["w"].equal(torch.arange(1000))
-    (tmp_path / "cut.pt").write_bytes(whole.read_bytes()[:-300])
-    (tmp_path / "text.pt").write_text("no weights at all")
-    torch.save([1, 2], tmp_path / "list.pt")
-    for name, words in {"cut": "not a whole file", "text": "not a whole file", "list": "no tensors"}.items():
-        with pytest.raises(ValueError, match=words):
-            openai.load_clip(tmp_path / f"{name}.pt")
-    with pytest.raises(ValueError, match="not one of OpenAI's CLIPs"):
-        openai.load_clip(whole)
-    with pytest.raises(FileNotFoundError, match="no weight file"):
-        read_foreign(tmp_path / "none.pt")
-
-
-@pytest.mark.parametrize("depth, width", [(2, 128), ((1, 2, 1, 1), 16)], ids=["ViT", "ResNet"])
-def test_sizes_of_a_clip_follow_from_its_tensors(tmp_path, depth, width):
-    heads = 2 if depth == 2 else 8
-    config = CLIPConfig(32, 64, 16 if depth == 2 else 0, width, depth, heads, 300, 20, 128, 3, 2, end=299)
-    model = CLIP(config).eval()
-    torch.save({name: tensor.half() for name, tensor in model.state_dict().items()}, tmp_path / "clip.pt")
-    again = openai.load_clip(tmp_path / "clip.pt")
-    assert again.config == config and not again.training
-    torch.testing.assert_close(again.state_dict(), model.state_dict(), atol=1e-3, rtol=1e-3)

@@ -17,7 +17,7 @@ from unittest.mock import Mock
 import torch
 from torch import nn
 
-from minidalle.bpe import WORD
+from minidalle.bpe import WORD, lower
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig
 
 LLAMAGEN = Path(sys.prefix) / "peers" / "LlamaGen"
@@ -149,7 +149,7 @@ def train_tokenizers(texts: list[str], vocab_size: int):
     rust, level = Tokenizer(models.BPE()), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     rust.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(WORD.pattern), "isolated"), level])
     how = dict(vocab_size=vocab_size, min_frequency=2, initial_alphabet=level.alphabet(), show_progress=False)
-    rust.train_from_iterator([text.lower() for text in texts], trainers.BpeTrainer(**how))
+    rust.train_from_iterator([lower(text) for text in texts], trainers.BpeTrainer(**how))
     return rust
 
 

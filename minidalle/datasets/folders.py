@@ -1,37 +1,83 @@
-"""A folder of pictures and captions: NAME.png (or .jpg, .webp) beside NAME.txt.
+"""Folders of pictures and captions: NAME.png (or .jpg, .webp) beside NAME.txt, in sub-folders too.
 
 S pixels per side, M pictures.
+
+Whatever is wrong with a file is no reason to stop: it is left out, and one line of the log says
+how many were, and why.
 """
 
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from minidalle.datasets.pictures import PICTURES, open_picture
+from minidalle.datasets import pairs
+from minidalle.datasets.pictures import open_picture
+
+log = logging.getLogger(__name__)
 
 
 def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], np.ndarray]:
     """The captions of each picture, and the pictures (M, S, S, 3): NAME.png beside NAME.txt.
 
-    Raises ValueError, in one sentence, for a folder without pairs or a file that is no picture.
+    Raises ValueError, in one sentence, for a folder without any such pair.
     """
-    captions, pictures = [], []
-    for path in sorted(Path(folder).iterdir()):
-        text = path.with_suffix(".txt")
-        if path.suffix.lower()[1:] not in PICTURES or not text.is_file():
-            continue
-        if lines := read_captions(text):
-            captions.append(lines)
-            pictures.append(open_picture(path, image_size))
-    if not captions:
-        raise ValueError(f"{folder} holds no picture NAME.png with a caption NAME.txt beside it")
-    return captions, np.stack(pictures)
+    folder, whole, left_out = Path(folder), [], defaultdict(list)
+    for path, found in samples_in(folder, image_size):
+        if isinstance(found, str):
+            left_out[found].append(path.relative_to(folder))
+        else:
+            whole.append(found)
+    said = "; left out: " + in_words(left_out) if left_out else ""
+    if not whole:
+        if any(folder.glob("*.tar")):
+            said += f"; name shards as '{folder}/{{00000..00009}}.tar'"
+        lacks = "no picture NAME.png with a caption NAME.txt beside it"
+        raise ValueError(f"{folder} holds {lacks}{said}")
+    if said:
+        log.warning("%s: %d read%s", folder, len(whole), said)
+    captions, pictures = zip(*whole)
+    return list(captions), np.stack(pictures)
 
 
-def read_captions(path: Path) -> tuple[str, ...]:
-    """The lines of a text file, without the empty ones."""
+def samples_in(folder: Path, image_size: int) -> Iterator[tuple[Path, str | tuple]]:
+    """(picture, its captions and pixels) for each sample, (file, reason) for what is left out."""
+    for path in folder.rglob("*"):
+        if path.is_symlink() and path.is_dir():  # which may lead in circles
+            yield path, "link to a folder"
+    for files in files_in(folder):
+        samples, reasons = pairs.pair(files)
+        for why, (_, path) in zip(reasons, files):
+            yield path, why
+        for picture, text, _ in samples:
+            yield picture, read_pair(picture, text, image_size)
+
+
+def files_in(folder: Path) -> list[list[tuple[str, Path]]]:
+    """The pictures and texts of each name, as (ending, path)."""
+    found, known = defaultdict(list), (*pairs.PICTURES, *pairs.OTHERS, "txt")
+    for path in sorted(folder.rglob("*")):
+        ending, name = path.suffix.lower()[1:], path.relative_to(folder).as_posix()
+        if ending in known and path.is_file() and not pairs.hidden(name):
+            found[path.with_suffix("")].append((ending, path))
+    return list(found.values())
+
+
+def read_pair(picture: Path, text: Path, image_size: int) -> tuple | str:
+    """The captions and the picture (S, S, 3) of a sample, or why it is left out."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8 ({error})") from None
-    return tuple(line.strip() for line in lines if line.strip())
+        captions = pairs.captions_in(text.read_bytes())
+    except ValueError:
+        return pairs.BROKEN_CAPTION
+    try:
+        return (captions, open_picture(picture, image_size)) if captions else pairs.NO_CAPTION
+    except ValueError:
+        return pairs.BROKEN_PICTURE
+
+
+def in_words(left_out: dict[str, list[Path]]) -> str:
+    """{"no caption": [a.png, b.png], "no picture": [c.txt]} → "2 no caption (a.png, …), 1 no …"."""
+    return ", ".join(f"{len(paths)} {why} ({paths[0]}{', …' if paths[1:] else ''})"
+                     for why, paths in left_out.items())

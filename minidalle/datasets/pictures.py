@@ -9,12 +9,16 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from minidalle.world.emoji import compose
 
-PICTURES = ("jpg", "jpeg", "png", "webp")  # endings
 FORMATS = ("PNG", "JPEG", "WEBP")  # Pillow knows fifty, and a file from outside may abuse each
+ORIENTATION = 0x112  # the EXIF tag with which a camera says how it was held
+TURN = Image.Transpose
+UPRIGHT = {2: TURN.FLIP_LEFT_RIGHT, 3: TURN.ROTATE_180, 4: TURN.FLIP_TOP_BOTTOM, 5: TURN.TRANSPOSE,
+           6: TURN.ROTATE_270, 7: TURN.TRANSVERSE, 8: TURN.ROTATE_90}  # 1, or no tag: as it is
+PAINTING = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # the chunks of a PNG we need
 Crop = Callable[[Image.Image, int, Random], Image.Image]
 
 
@@ -22,14 +26,65 @@ Crop = Callable[[Image.Image, int, Random], Image.Image]
 
 
 def read_picture(source: Path | io.BytesIO, name: Path | str) -> Image.Image:
-    """A picture in RGBA; ValueError, in one sentence, if it is none."""
+    """A picture, upright, in RGBA; ValueError, in one sentence, if it is none."""
     try:
-        with Image.open(source, formats=FORMATS) as image:
-            return image.convert("RGBA")
+        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+        try:
+            return decoded(content)
+        except Exception:  # maybe only because of what is noted in it
+            return decoded(bare_png(content))
     except MemoryError:
         raise  # says something about the machine, nothing about the picture
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} is not a picture in {', '.join(FORMATS)}") from None
     except Exception as error:  # decoders meet broken bytes with errors of every kind
         raise ValueError(f"{name} is not a picture that Pillow can read ({error})") from None
+
+
+def decoded(content: bytes) -> Image.Image:
+    """The picture in RGBA that these bytes are, or an error of any kind."""
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        return eight_bits(upright(image)).convert("RGBA")
+
+
+def bare_png(content: bytes) -> bytes:
+    """A PNG without its notes; other bytes as they are.
+
+    Pillow refuses a PNG for a note or a colour profile that is broken, or longer than a megabyte.
+    A chunk is its length, its name, so many bytes, and a checksum (4, 4, … and 4 bytes).
+    """
+    if not content.startswith(b"\x89PNG"):
+        return content
+    chunks, at = [content[:8]], 8
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4 : at + 8] in PAINTING:
+            chunks.append(content[at:end])
+        at = end
+    return b"".join(chunks)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The picture as every viewer shows it: turned as its orientation says, if it has one."""
+    image.load()
+    try:
+        turn = UPRIGHT.get(image.getexif().get(ORIENTATION))
+    except Exception:  # metadata that nobody can read are no fault of the picture
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits becomes grey of 8 with alpha; all others stay as they are.
+
+    Of the formats that are read only PNG has it, and Pillow converts its other pictures of 16 bits
+    itself. These it would clip: a level above 255 of 65 535 would be white.
+    """
+    if not image.mode.startswith("I"):
+        return image
+    grey = np.asarray(image).astype(np.int64)
+    opaque = grey != image.info.get("transparency")  # the one level that PNG may make transparent
+    return Image.fromarray(np.stack([(grey + 128) // 257, 255 * opaque], -1).astype(np.uint8))
 
 
 def open_picture(path: Path, image_size: int) -> np.ndarray:

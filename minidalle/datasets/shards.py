@@ -3,21 +3,22 @@
 S pixels per side, M samples.
 
 A shard is a tar file in which KEY.jpg (or .png, .webp) and KEY.txt, or KEY.json with a "caption"
-in it, make up a sample. The webdataset package reads shards as streams. A batch that depends on
-(seed, step) alone has to jump, so here a shard is first indexed, by Python's own `tarfile` and
-from its headers only, and samples are then read from where they lie. On one core that takes
-about a second for 10 000 samples, which then fill a megabyte of memory.
+in it, make up a sample; each line of the text is a caption that fits. The webdataset package
+reads shards as streams. A batch that depends on (seed, step) alone has to jump, so here a shard
+is first indexed, by Python's own `tarfile` and from its headers only, and samples are then read
+from where they lie. On one core that takes about a second for 10 000 samples, which then fill a
+megabyte of memory.
 
 Whatever is wrong with a sample is no reason to stop: it is logged, counted and left out.
 """
 
 import io
-import json
 import logging
 import re
 import tarfile
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import accumulate, chain
 from pathlib import Path
@@ -26,9 +27,11 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from minidalle.datasets.pictures import PICTURES, Crop, dalle_crop, on_white, read_picture
+from minidalle.datasets import pairs
+from minidalle.datasets.pictures import Crop, dalle_crop, on_white, read_picture
 
 REMEMBERED = 2**28  # bytes of pictures that were read last
+RANGES = "give a range in quotes, like 'shards/{00000..00009}.tar', so that no file is missed"
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,8 @@ def expand(pattern: str) -> list[Path]:
     missing = [path for path in paths if not path.is_file()]
     if not paths:
         raise ValueError(f"{pattern} names nothing: its numbers run from high to low")
+    if missing and (Path(pattern).is_dir() or re.search(r"[*?\[{]", str(missing[0]))):
+        raise ValueError(f"{pattern} is not a file: {RANGES}")
     if missing:
         rest = f", nor {len(missing) - 1} others of the {len(paths)} in {pattern}" if missing[1:] else ""
         raise ValueError(f"there is no file {missing[0]}{rest}")
@@ -68,21 +73,21 @@ def spell_out(pattern: str) -> list[str]:
 # ---- one shard --------------------------------------------------------------------------
 
 
-def index(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """{"000017": {"jpg": (1536, 9200), …}, …}: the files of each key, from byte to byte of a tar.
+def index(path: Path) -> dict[str, list[tuple[str, tuple[int, int]]]]:
+    """{"000017": [("jpg", (1536, 9200)), …], …}: the files of each key, from byte to byte of a tar.
 
     As in WebDataset, a key ends at the first dot of the name. Of a tar that is cut off or damaged
     what comes before is used, and one line logged.
     """
-    found, length = {}, path.stat().st_size
+    found, length = defaultdict(list), path.stat().st_size
     try:
         with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 folder, slash, name = member.name.rpartition("/")
                 key, _, ending = name.partition(".")
                 begin, end = member.offset_data, member.offset_data + member.size
-                if key and member.isreg() and end <= length:
-                    found.setdefault(folder + slash + key, {}).setdefault(ending.lower(), (begin, end))
+                if member.isreg() and end <= length and not pairs.hidden(member.name):
+                    found[folder + slash + key].append((ending.lower(), (begin, end)))
             file.seek(tar.offset)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile does not mind
                 raise tarfile.ReadError("its end is missing")
@@ -91,36 +96,47 @@ def index(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
     return found
 
 
-def caption_in(content: bytes, is_json: bool) -> str:
-    """The caption in KEY.txt or KEY.json, on one line; "" if there is none.
+def lost_to_dots(endings: Iterable[str]) -> list[str]:
+    """What some names have between the first dot and the last, if samples are lost because of it.
 
-    ValueError or RecursionError if it is not text or not JSON.
+    "shot_1.5.png" has the key "shot_1" and the ending "5.png", which is no picture's. But what
+    comes with a complete sample, such as a segmentation in "seg.png", is no loss.
+
+    >>> lost_to_dots(["5.png", "5.txt", "6.png"]), lost_to_dots(["png", "txt", "seg.png"])
+    (['5', '6'], [])
     """
-    text = json.loads(content) if is_json else content.decode("utf-8")
-    if is_json:
-        text = text.get("caption") if isinstance(text, dict) else None
-    text = " ".join(text.split()) if isinstance(text, str) else ""
-    text.encode("utf-8")  # JSON can spell half of a surrogate pair, which is no text either
-    return text
+    kinds = defaultdict(set)  # what there is under KEY, and under each KEY.MORE
+    for ending in endings:
+        more, _, last = ending.rpartition(".")
+        if last in pairs.KINDS:
+            kinds[more].add("picture" if last in pairs.PICTURES else "caption")
+    own = kinds.pop("", set())
+    return [more for more, found in kinds.items() if len(found) == 2 or found - own]
+
+
+def numbered(key: str, n: int) -> str:
+    """What sample n of a key is called: "007", "007 (2)", …"""
+    return f"{key} ({n + 1})" if n else key
 
 
 class Shard:
     """The samples of one tar file.
 
-    `left_out` says why a key has to be left out: no picture, no caption, broken picture, broken
-    caption. The first two are known at once, the others when the sample is read.
+    `left_out` says why a key has to be left out, in the words of pairs.py. Whether a picture or a
+    caption is broken is known when the sample is read, all else at once.
     """
 
     def __init__(self, path: Path):
         self.path, self.left_out, keys, places = Path(path), {}, [], []
         for key, files in index(self.path).items():
-            picture = next((files[ending] for ending in PICTURES if ending in files), None)
-            caption = files.get("txt") or files.get("json")
-            if picture and caption:
-                keys.append(key)
-                places.append((*picture, *caption, "txt" not in files))
-            elif picture or caption:
-                self.leave_out(key, "no caption" if picture else "no picture")
+            for more in lost_to_dots(ending for ending, _ in files):
+                self.leave_out(f"{key}.{more}", pairs.DOTS)
+            samples, reasons = pairs.pair(files)
+            for n, why in enumerate(reasons):
+                self.leave_out(numbered(key, n), why)
+            for n, (picture, caption, is_json) in enumerate(samples):
+                keys.append(numbered(key, n))
+                places.append((*picture, *caption, is_json))
         self.keys = np.array(keys)  # arrays: as Python's objects they would take ten times as much
         self.places = np.array(places, np.int64).reshape(-1, 5)
 
@@ -132,27 +148,34 @@ class Shard:
         self.left_out[str(key)] = why
         log.warning("%s: sample %s is left out: %s", self.path, key, why)
 
-    def caption(self, i: int) -> str | None:
-        """The caption of sample i, or None if the sample has to be left out."""
+    def captions(self, i: int) -> tuple[str, ...]:
+        """The captions of sample i, each of which fits it; none if it has to be left out."""
         if self.keys[i] in self.left_out:
-            return None
+            return ()
         *_, begin, end, is_json = self.places[i].tolist()
         try:
-            caption = caption_in(self.content(begin, end), is_json)
+            captions, why = pairs.captions_in(self.content(begin, end), is_json), pairs.NO_CAPTION
         except (ValueError, RecursionError):
-            return self.leave_out(self.keys[i], "broken caption")
-        return caption or self.leave_out(self.keys[i], "no caption")
+            captions, why = (), pairs.BROKEN_CAPTION
+        if not captions:
+            self.leave_out(self.keys[i], why)
+        return captions
 
-    def read(self, i: int) -> tuple[str, Image.Image] | None:
+    def caption(self, i: int, seed: int = 0) -> str | None:
+        """A caption of sample i, chosen by the seed if it has several; None if it is left out."""
+        captions = self.captions(i)
+        return captions[seed % len(captions)] if captions else None
+
+    def read(self, i: int, seed: int = 0) -> tuple[str, Image.Image] | None:
         """Caption and picture (RGBA) of sample i, or None if it has to be left out."""
-        caption = self.caption(i)
+        caption = self.caption(i, seed)
         if caption is None:
             return None
         begin, end = self.places[i, :2].tolist()
         try:
             return caption, read_picture(io.BytesIO(self.content(begin, end)), self.keys[i])
         except ValueError:
-            return self.leave_out(self.keys[i], "broken picture")
+            return self.leave_out(self.keys[i], pairs.BROKEN_PICTURE)
 
     def content(self, begin: int, end: int) -> bytes:
         """Some bytes of the tar."""
@@ -167,20 +190,20 @@ class Shard:
 class Shards:
     """Many tar files as one source of examples (see datasets.py).
 
-    An item is (number of the sample, seed of its crop). For a sample that turns out to be broken
-    the next one stands in. So a batch is the same however many processes share it, although a
-    broken picture is met only by who loads it. `crop` is one of those in pictures.py.
+    An item is (number of the sample, seed of its crop and its choice of caption). For a sample that
+    turns out to be broken the next one stands in. So a batch is the same however many processes
+    share it, although a broken picture is met only by who loads it. `crop` is one of those in
+    pictures.py. ValueError, in one sentence, if no sample has a caption.
     """
 
     def __init__(self, paths: list[Path], image_size: int, crop: Crop = dalle_crop):
         self.image_size, self.crop = image_size, crop
         self.shards = [Shard(path) for path in paths]
         self.ends = list(accumulate(map(len, self.shards)))
-        if not len(self):
-            raise ValueError(f"{paths[0]} {'and the others hold' if paths[1:] else 'holds'} no picture "
-                             "KEY.jpg with a caption KEY.txt or KEY.json")
         # Captions and pictures are asked for one after the other, and read together.
         self.example = lru_cache(max(1, REMEMBERED // (3 * image_size**2)))(self.read)
+        if not any(shard.captions(i) for shard in self.shards for i in range(len(shard))):
+            raise ValueError(self.in_vain())  # now, not when a run has begun
 
     def __len__(self) -> int:
         return self.ends[-1]
@@ -215,13 +238,20 @@ class Shards:
         first, seed = item
         for number in chain(range(first, len(self)), range(first)):
             shard, i = self.place(number)
-            if found := shard.read(i):
+            if found := shard.read(i, seed):
                 caption, image = found
                 return caption, on_white(self.crop(image, self.image_size, Random(seed)))
-        raise ValueError(f"{self.shards[0].path}: all {len(self)} samples of the shards are broken")
+        raise ValueError(self.in_vain())
+
+    def in_vain(self) -> str:
+        """What to say if nothing can be used."""
+        why = ", ".join(f"{n} {why}" for why, n in sorted(self.skipped.items()))
+        hold = "and the others hold" if self.shards[1:] else "holds"
+        lacks = f"{hold} no picture KEY.jpg with a caption KEY.txt or KEY.json"
+        return f"{self.shards[0].path} {lacks}" + (f"; left out: {why}" if why else "")
 
     def some_captions(self, rng: Random, most: int) -> list[str]:
-        """The captions of `most` samples, or of all; no picture is opened."""
+        """All captions of `most` samples, or of all; no picture is opened."""
         numbers = rng.sample(range(len(self)), min(most, len(self)))
-        found = (shard.caption(i) for shard, i in map(self.place, sorted(numbers)))
-        return [caption for caption in found if caption]
+        found = (shard.captions(i) for shard, i in map(self.place, sorted(numbers)))
+        return [caption for captions in found for caption in captions]

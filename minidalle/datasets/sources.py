@@ -142,7 +142,7 @@ def folder_pictures(folder: Path, image_size: int) -> Pictures:
     """NAME.png (or .jpg, .webp) beside NAME.txt, whose lines are captions of the picture.
 
     Pictures are cropped to their middle square and scaled by area. Raises ValueError, in one
-    sentence, for a folder without pairs or a file that is no picture.
+    sentence, for a folder without pairs.
     """
     return Pictures(*read_folder(folder, image_size))
 

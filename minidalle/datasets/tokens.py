@@ -3,8 +3,8 @@
 B batch, T text tokens, N image tokens, M samples of a shard.
 
 NAME.tokens.safetensors holds framed text ids (M, T), codes (M, N), and a header that says which
-BPE and dVAE they are of and what was left out. Training the transformer from such files needs no
-dVAE and no pictures.
+BPE and dVAE they are of and what was left out. A picture with several captions has a row for
+each. Training the transformer from such files needs no dVAE and no pictures.
 """
 
 from bisect import bisect_right
@@ -19,6 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from minidalle import weights
+from minidalle.datasets.pairs import hidden
 from minidalle.datasets.shards import expand
 
 ENDING = ".tokens.safetensors"
@@ -53,7 +54,7 @@ def token_files(data: str) -> list[Path]:
     """The files of tokens in a folder or of a pattern; none if `data` is something else."""
     if data.endswith(ENDING):
         return expand(data)
-    return sorted(Path(data).glob("*" + ENDING)) if Path(data).is_dir() else []
+    return sorted(path for path in Path(data).glob("*" + ENDING) if not hidden(path.name))
 
 
 class Tokens:

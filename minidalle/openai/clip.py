@@ -1,4 +1,4 @@
-"""One of OpenAI's nine CLIPs, from its file."""
+"""One of OpenAI's nine CLIPs, or one that was trained in the same form, from its file."""
 
 import math
 from pathlib import Path
@@ -9,14 +9,22 @@ from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig
 from minidalle.openai.pickles import read_foreign
 
+# What DataParallel, torch.compile, FSDP and activation checkpointing put into names.
+WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+MARK = "visual.conv1.weight"  # a tensor that every CLIP has once
+
 
 def load_clip(path: Path) -> CLIP:
     """One of OpenAI's nine CLIPs from its file, an archive or a state dict, in float32.
 
     Every size follows from the shapes of the tensors. Captions for it are framed by
     `load_bpe`. Raises ValueError or FileNotFoundError, in one sentence, for another file.
+
+    LAION's CLIPs have the same names and shapes, but most were trained with the exact GELU, and
+    OpenAI's with x · sigmoid(1.702 x) ("QuickGELU"). No tensor tells them apart: a file of LAION's
+    loads, is run with QuickGELU, and ranks less well than it could.
     """
-    theirs = read_foreign(path)
+    theirs = bare_names(read_foreign(path), path)
     for name in ("input_resolution", "context_length", "vocab_size"):  # numbers, which shapes tell
         theirs.pop(name, None)
     try:
@@ -26,6 +34,23 @@ def load_clip(path: Path) -> CLIP:
         reason = str(error).splitlines()[-1].strip()
         raise ValueError(f"{path} is not one of OpenAI's CLIPs ({reason})") from None
     return model.eval().requires_grad_(False)
+
+
+def bare_names(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors of the CLIP in a trainer's checkpoint, under the names that OpenAI gave them.
+
+    "state_dict.module.visual.conv1.weight" → "visual.conv1.weight"; an optimiser's are dropped.
+    """
+    def bare(name: str) -> str:
+        return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+    named = {bare(name): tensor for name, tensor in tensors.items()}
+    prefixes = [name.removesuffix(MARK) for name in named if f".{name}".endswith(f".{MARK}")]
+    if prefixes[1:]:
+        places = ", ".join(map(repr, prefixes))
+        raise ValueError(f"{path} holds several CLIPs, in {places}: save one alone")
+    prefix = prefixes[0] if prefixes else ""
+    return {name.removeprefix(prefix): named[name] for name in named if name.startswith(prefix)}
 
 
 def config_of(tensors: dict[str, Tensor]) -> CLIPConfig:

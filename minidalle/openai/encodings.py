@@ -72,7 +72,8 @@ class ClipBPE(Published):
     def words(self, text: str) -> list[str]:
         """Undo HTML's &amp;, lower-case, and cut; spaces only separate.
 
-        OpenAI's code mends broken encodings (ftfy) before that; here, text is taken as it is.
+        OpenAI's code mends broken encodings (ftfy) before that; here, text is taken as it is. There
+        "<|endoftext|>" in a caption is the token, here it is text like any other.
         """
         text = html.unescape(html.unescape(text))
         return CLIP_WORD.findall(whole(regex.sub(r"\s+", " ", text).strip().lower()))

@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 
+OLD = bytes.fromhex("6cfc9c46f9206aa85019")  # what torch.save began with before torch 1.6
+
+
 class Inert:
     """Stands where a foreign file asks for a class: keeps what it is given, and can do nothing."""
 
@@ -27,6 +30,10 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no weight file {path}")
+    with open(path, "rb") as file:
+        if OLD in file.read(64):
+            raise ValueError(f"{path} is in the old format of torch.save: write it again with "
+                             "`torch.save(torch.load(path, weights_only=True), path)`")
     try:
         file = io.BytesIO()
         with zipfile.ZipFile(path) as archive, zipfile.ZipFile(file, "w") as copy:

@@ -4,20 +4,22 @@ B batch, T text tokens, N image tokens, M samples of a shard.
 
 A shard is the unit of work: it is done by one process, in one thread and in chunks of one size,
 so its file has the same bytes however many processes there are; and what is done is not done
-again. What is in such a file says datasets/tokens.py, which reads it.
+again, but refused if the shard has changed since. datasets/tokens.py, which reads these files,
+says what is in them.
 
 What that costs: the paper crops a picture anew each time it is seen, and drops merges of its
 caption (appendix B.2). Here a picture has the codes of its middle square, and a caption its plain
 ids, once and for all.
 """
 
+import hashlib
 import multiprocessing
 import os
 import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -49,7 +51,7 @@ def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processe
 
     Returns how many shards are "new", how many "samples" there are in all, and how many were left
     out, by reason. ValueError or OSError, in one sentence, if `out` holds other tokens, two shards
-    have one name, or a process is killed.
+    have one name, no sample at all can be used, or a process is killed.
     """
     if others := [path for path in paths if path.suffix != ".tar"]:
         raise ValueError(f"{others[0]} is no tar shard: name some, like 'shards/{{00000..00009}}.tar'")
@@ -57,7 +59,9 @@ def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processe
     targets = {path: target_of(path, out) for path in paths}
     if twice := [path for path, n in Counter(targets.values()).items() if n > 1]:
         raise ValueError(f"{twice[0].name} would be made of several shards: give each its own --out")
-    todo = [path for path, target in targets.items() if not is_done(path, target, maker)]
+    with ThreadPoolExecutor(processes) as pool:  # each shard that is done is hashed again
+        done = pool.map(partial(is_done, maker=maker), paths, targets.values())
+        todo = [path for path, is_there in zip(paths, done) if not is_there]
     work = partial(tokenize_shard, folder=folder, out=out, maker=maker)
     done = in_processes(work, todo, processes) if processes > 1 and todo else map(work, todo)
     try:
@@ -70,7 +74,20 @@ def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processe
     for target in targets.values():
         about = weights.read_about(target)
         counts += Counter(about["left out"]) + Counter(samples=about["samples"])
+    if not counts["samples"]:
+        discard([targets[path] for path in todo], out)
+        why = ", ".join(f"{n} {why}" for why, n in sorted(counts.items()) if why != "new")
+        raise ValueError(f"there is no sample in {paths[0]}{' and the others' * (len(paths) > 1)}"
+                         + (f"; left out: {why}" if why else ""))
     return counts
+
+
+def discard(files: list[Path], folder: Path) -> None:
+    """Remove files, and the folder if nothing else is in it."""
+    for file in files:
+        file.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def target_of(path: Path, out: Path) -> Path:
@@ -97,13 +114,18 @@ def is_done(path: Path, target: Path, maker: Maker) -> bool:
     if not target.is_file():
         return False
     if read_header(target, maker)["shard"] != describe(path):
-        raise ValueError(f"{target} was made of another shard than {path}: name another --out")
+        raise ValueError(f"{target} was made from another shard, or from {path} before it changed: "
+                         "remove it to have it made again, or name another --out")
     return True
 
 
 def describe(path: Path) -> dict:
-    """What tells a shard from others without reading it."""
-    return {"name": path.name, "bytes": path.stat().st_size}
+    """What tells a shard from others, and from what it was before it changed."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return {"name": path.name, "sha256": digest.hexdigest()}
 
 
 @contextmanager
@@ -119,15 +141,18 @@ def one_thread():
 
 @one_thread()
 def tokenize_shard(path: Path, folder: Path, out: Path, maker: Maker) -> None:
-    """Write the tokens of one shard, all or nothing."""
+    """Write the tokens of one shard, all or nothing, with a row for each caption of a picture."""
     bpe, dvae = opened(folder, maker)
     shard, T, N = Shard(path), maker.text_len, dvae.config.grid**2
-    samples = filter(None, map(shard.read, range(len(shard))))
+    found = ((i, shard.read(i)) for i in range(len(shard)))
+    samples = ((shard.captions(i), sample[1]) for i, sample in found if sample)
     text, codes = [torch.empty(0, T, dtype=torch.long)], [torch.empty(0, N, dtype=torch.long)]
     while chunk := list(islice(samples, CHUNK)):
-        text.append(bpe.frames([caption for caption, _ in chunk], T, truncate=True))
+        text += [bpe.frames(captions, T, truncate=True) for captions, _ in chunk]
         pictures = [on_white(middle_crop(image, dvae.config.image_size)) for _, image in chunk]
-        codes.append(dvae.encode(to_tensor(np.stack(pictures))).flatten(1))
+        grids = dvae.encode(to_tensor(np.stack(pictures))).flatten(1)
+        counts = torch.tensor([len(captions) for captions, _ in chunk])
+        codes.append(grids.repeat_interleave(counts, 0))
     small = torch.int16 if dvae.config.codebook_size <= 2**15 else torch.int32
     tensors = {"text": torch.cat(text).int(), "codes": torch.cat(codes).to(small)}
     about = {"maker": maker._asdict(), "shard": describe(path), "samples": len(tensors["text"])}

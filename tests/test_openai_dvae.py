@@ -1,0 +1,28 @@
+"""OpenAI's dVAE: what is written as its package reads it is read as it was."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from minidalle import openai
+from minidalle.config import DVAEConfig
+from minidalle.dvae import DVAE
+
+PAPER = DVAEConfig(image_size=32, codebook_size=24, width=8, code_width=12)  # its structure, smaller
+
+
+def test_openai_dvae_there_and_back(tmp_path):
+    model = DVAE(PAPER).eval()
+    for name, state in zip(("encoder", "decoder"), openai.export_dvae(model)):
+        torch.save(state, tmp_path / name)
+    again = openai.load_dvae(tmp_path / "encoder", tmp_path / "decoder")
+    assert again.config == replace(PAPER, image_size=256)
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(again.logits(images), model.logits(images))
+    codes = torch.randint(24, (2, 4, 4))
+    assert torch.equal(again.decode(codes), model.decode(codes))
+    with pytest.raises(ValueError, match="not OpenAI's encoder and decoder"):
+        openai.load_dvae(tmp_path / "decoder", tmp_path / "encoder")
+    with pytest.raises(ValueError, match="as in the paper"):
+        openai.export_dvae(DVAE(replace(PAPER, patch=4)))
