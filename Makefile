@@ -27,7 +27,7 @@ help:
 	@echo 'make lab            open the notebooks in JupyterLab'
 	@echo 'make test           run every test and every notebook'
 	@echo 'make from-scratch   train all four models again, then measure them'
-	@echo 'make performance    time everything beside its peers, and put the figures into README.md'
+	@echo 'make performance    time everything beside its peers, and put the figures into docs/speed.md'
 	@echo 'make clean          remove .venv and caches; runs/ stays'
 	@echo
 	@echo 'The first run installs $(TORCH) and the other packages of pyproject.toml into $(VENV).'
@@ -82,7 +82,7 @@ STATE = ce98ec41803a74a90ce68c40ababa9eaeffeb4ec
 bench-peers: $(VENV)/.peers
 
 performance: $(VENV)/.peers  # on one thread, which is least disturbed by what else runs
-	$(BIN)/minidalle bench all --peer --threads 1 --into README.md
+	$(BIN)/minidalle bench all --peer --threads 1 --into docs/speed.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis

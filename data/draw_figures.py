@@ -1,13 +1,16 @@
-"""Draw the two figures of the README: `python data/draw_figures.py`, about a minute.
+"""Draw the figures of the README and docs/results.md: `python data/draw_figures.py`, about a minute.
 
 data/sheet.png: each row is CLIP's best six of 32 candidates of seed 0; nobody picks by hand.
 None of the scenes' captions was in the training data (`scenes.split`).
 data/best_of.png: the exact rates in data/evaluation.json, which is what
 `minidalle evaluate --json` printed.
+
+With --table it draws nothing and prints the table of docs/results.md, from the same file.
 """
 
 import json
 import math
+import sys
 
 import matplotlib.pyplot as plt
 from PIL import Image
@@ -26,6 +29,19 @@ CAPTIONS = (
     "a teddy bear on a green background",
     "a fluent drawing of a hot air balloon",
 )
+
+GOALS = {  # at least this
+    "dvae: PSNR, scenes": 27,
+    "dvae: PSNR, emoji": 23,
+    "dvae: perplexity / K": 0.25,
+    "unseen: single samples": 0.75,
+    "unseen: best of 32": 0.95,
+    "combination: single samples": 0.60,
+    "combination: best of 32": 0.85,
+    "emoji: drawn / real": 0.50,
+    "judge: exact, geometric": 0.99,
+    "judge: exact, with emoji": 0.97,
+}
 
 
 def draw_sheet() -> Image.Image:
@@ -59,7 +75,41 @@ def draw_curve(path) -> None:
     figure.savefig(path, dpi=150)
 
 
+def results_table(measured: dict) -> str:
+    """Every measure as a row of Markdown; " ±" in a name marks the standard error of another."""
+    lines = [
+        f"{measured['date']}, {measured['machine']}; {measured['captions']} captions, "
+        f"{measured['candidates']} candidates for each, seed {measured['seed']}",
+        "",
+        "| what `minidalle evaluate` calls it | measured | goal | |",
+        "|---|---|---|---|",
+    ]
+    for part, figures in measured.items():
+        for measure, value in figures.items() if isinstance(figures, dict) else ():
+            if measure.endswith(" ±"):
+                continue
+            percent = isinstance(value, float) and value <= 1
+            error, goal = figures.get(f"{measure} ±"), GOALS.get(f"{part}: {measure}")
+            said = written(value, percent, error) + (" %" if percent else "")
+            wanted = "" if goal is None else f"≥ {100 * goal:g} %" if percent else f"≥ {goal:g}"
+            missed = "" if goal is None or value >= goal else "**missed**"
+            lines.append(f"| `{part}: {measure}` | {said} | {wanted} | {missed} |")
+    return "\n".join(lines)
+
+
+def written(value: float, percent: bool, error: float | None = None) -> str:
+    """A figure as it stands in the table: 0.9247 → 92.5, as a percentage; with its error ± 0.4."""
+    if isinstance(value, int):
+        return str(value)
+    if error is not None and not math.isnan(error):
+        return f"{written(value, percent)} ± {written(error, percent)}"
+    return f"{100 * value:.1f}" if percent else f"{value:.2f}"
+
+
 if __name__ == "__main__":
-    plots.save_image(draw_sheet(), DATA / "sheet.png")
-    draw_curve(DATA / "best_of.png")
-    print(DATA / "sheet.png", DATA / "best_of.png", sep="\n")
+    if "--table" in sys.argv:
+        print(results_table(json.loads((DATA / "evaluation.json").read_text("utf-8"))))
+    else:
+        plots.save_image(draw_sheet(), DATA / "sheet.png")
+        draw_curve(DATA / "best_of.png")
+        print(DATA / "sheet.png", DATA / "best_of.png", sep="\n")

@@ -1,5 +1,7 @@
 """What every test shares: one thread, the same random numbers each time, a place for evidence."""
 
+from pathlib import Path
+
 import hypothesis
 import pytest
 import torch
@@ -26,7 +28,10 @@ EVIDENCE = []  # lines of the table of tests/test_peers.py, which is printed aft
 @pytest.fixture(scope="session")
 def evidence():
     """Takes a line of it: what, with what it was compared, cases, largest difference."""
+    docs = (Path(__file__).parents[1] / "docs" / "parity.md").read_text("utf-8")
+
     def add(what: str, peer: str, cases: int, difference: float) -> None:
+        assert f"\n| {what} | {peer} | " in docs, f"docs/parity.md has no row for {what}, {peer}"
         EVIDENCE.append(f"| {what} | {peer} | {cases} | {f'{difference:.0e}' if difference else 0} |")
 
     return add

@@ -37,8 +37,8 @@ def understood(words):
     return theirs, parser().parse_args(theirs.training_script_args)
 
 
-def test_the_readmes_lines_are_understood():
-    lines = commands_in((ROOT / "README.md").read_text("utf-8"))
+def test_the_lines_in_the_docs_are_understood():
+    lines = commands_in((ROOT / "docs" / "scale.md").read_text("utf-8"))
     assert len(lines) >= 2
     for words in lines:
         theirs, ours = understood(words)

@@ -1,7 +1,7 @@
 """The originals' numbers, from the originals' own code: same weights in, same outputs out.
 
 Needs the extra `peers`, which `make test` installs. Each test adds a line to a table that is
-printed at the end and stands in the README.
+printed at the end and stands in docs/parity.md.
 """
 
 import shutil

@@ -241,7 +241,7 @@ def test_what_is_advised_is_enough():
     plan(paper, "h100", Layout(16))
 
 
-def test_the_readme_shows_what_the_command_prints(capsys):
+def test_the_docs_show_what_the_command_prints(capsys):
     assert main(["plan", "--gpus", "8", "--recompute"]) == 0
     printed = "".join(f"    {line}\n" for line in capsys.readouterr().out.splitlines())
-    assert printed in (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    assert printed in (Path(__file__).parents[1] / "docs" / "scale.md").read_text("utf-8")
