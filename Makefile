@@ -4,6 +4,9 @@
 
 PYTHON = python3
 TORCH_INDEX =
+CPU_INDEX = https://download.pytorch.org/whl/cpu
+SYSTEM := $(shell uname -s)
+NVIDIA := $(shell command -v nvidia-smi || ls -d /proc/driver/nvidia 2>/dev/null)
 ARGS =
 VENV = .venv
 BIN = $(VENV)/bin
@@ -17,7 +20,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw test lab from-scratch bench-peers performance clean
+.PHONY: help draw test quick lab from-scratch bench-peers performance clean
 .NOTPARALLEL:
 
 help:
@@ -26,14 +29,15 @@ help:
 	@echo '                    ARGS="--candidates 8 --seed 1" passes options on'
 	@echo 'make lab            open the notebooks in JupyterLab'
 	@echo 'make test           run every test and every notebook'
+	@echo 'make quick          check style and types, and run the quick tests: while you edit'
 	@echo 'make from-scratch   train all four models again, then measure them'
 	@echo 'make performance    time everything beside its peers, and put the figures into docs/speed.md'
 	@echo 'make clean          remove .venv and caches; runs/ stays'
 	@echo
 	@echo 'The first run installs $(TORCH) and the other packages of pyproject.toml into $(VENV).'
 	@echo '  PYTHON=python3.12   another Python, 3.10 to 3.14'
-	@echo '  TORCH_INDEX=URL     another build of torch: https://download.pytorch.org/whl/cpu'
-	@echo '                      is the small one for Linux without a GPU'
+	@echo '  TORCH_INDEX=URL     another build of torch. Without it, Linux without an NVIDIA driver'
+	@echo '                      takes the small one of $(CPU_INDEX)'
 
 # ---------------------------------------------------------------- what people run
 
@@ -48,13 +52,20 @@ caption:  # before the install, which takes minutes
 # Where Chromium and its driver are installed, the tests also open a notebook in it.
 BROWSER := $(if $(shell command -v chromedriver),$(VENV)/.browser)
 
-# Notebooks by name: the assignments beside them have holes, and are meant to fail.
+# Notebooks by name: the assignments beside them have holes, and are meant to fail. Each runs from
+# its first cell to its last in one of two workers, which have a core each.
 test: $(VENV)/.test $(BROWSER)
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then set -x; \
-	  TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-	    --nbval-cell-timeout=300 -p no:python notebooks/*.ipynb; \
+	  TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	    --nbval-cell-timeout=300 -p no:python -n 2 --dist loadscope notebooks/*.ipynb; \
 	else echo 'minidalle: no notebooks to test'; fi
+
+quick: $(VENV)/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m 'not process' tests
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter-lab notebooks
@@ -85,13 +96,15 @@ performance: $(VENV)/.peers  # on one thread, which is least disturbed by what e
 	$(BIN)/minidalle bench all --peer --threads 1 --into docs/speed.md
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- what installs
 #
 # A file in .venv, written last, says that an install is complete; a newer pyproject.toml
 # undoes it.
+
+ASK = from urllib.request import urlopen; urlopen("$(CPU_INDEX)/torch/", timeout=4)
 
 $(VENV)/.core: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' \
@@ -100,20 +113,23 @@ $(VENV)/.core: pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo 'minidalle: $(PYTHON) cannot' \
 	  'make virtual environments; on Debian and Ubuntu: sudo apt install python3-venv' >&2; exit 1; }
 	@echo 'minidalle: installing $(TORCH) and 6 more packages into $(VENV).'
-	@if test -n '$(TORCH_INDEX)'; then echo '  torch from $(TORCH_INDEX)'; \
-	elif test "$$(uname -s)" = Linux; then \
-	  echo '  For Linux the usual torch brings CUDA, several GB. The CPU build is about 250 MB:'; \
-	  echo '  press Ctrl-C and add TORCH_INDEX=https://download.pytorch.org/whl/cpu to take it.'; \
-	else echo '  About 200 MB to download.'; fi
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@$(PIP) $(TORCH) $(if $(TORCH_INDEX),--index-url '$(TORCH_INDEX)') || { \
+	@index='$(TORCH_INDEX)'; \
+	if test "$$index"; then echo "  torch from $$index"; \
+	elif test $(SYSTEM) != Linux; then echo '  the usual torch, about 200 MB to download'; \
+	elif test '$(NVIDIA)'; then echo '  the usual torch, with CUDA, several GB: there is an NVIDIA driver'; \
+	elif timeout 5 $(PYTHON) -c '$(ASK)' 2>/dev/null; then index=$(CPU_INDEX); \
+	  echo "  torch for the CPU, about 250 MB, from $$index: there is no NVIDIA driver"; \
+	else echo '  the usual torch, which may bring CUDA, several GB: there is no NVIDIA driver,' \
+	  'but $(CPU_INDEX) does not answer'; fi; \
+	$(PIP) $(TORCH) $${index:+--index-url "$$index"} || { \
 	  echo 'minidalle: $(TORCH) was not installed; if pip found no version: it is made for Linux' \
 	  'with glibc 2.28 and for macOS 14 on Apple silicon, or newer' >&2; exit 1; }
 	@$(PIP) -q -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core
-	@echo 'minidalle: installing what the tests need into $(VENV), about 60 MB.'
+	@echo 'minidalle: installing what the tests need into $(VENV), about 90 MB.'
 	@$(PIP) -q -e '.[test,peers,shards]'
 	@$(PIP) -q --no-deps $(ALONE)
 	@touch $@

@@ -29,6 +29,7 @@ def toy(monkeypatch):
     monkeypatch.setattr(bench, "copy_limit", lambda device: 1e9)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("words", [["train"], ["train", "--bf16", "--recompute", "--grad-accum-steps", "2"], ["sample"],
                                    ["sample", "--preset", "tiny", "--depth", "1", "--bf16"], ["candidates"],
                                    ["attention"], ["bpe"], ["dvae"], ["clip"], ["scenes"]], ids=" ".join)
@@ -41,6 +42,7 @@ def test_a_benchmark_prints_a_table_and_a_line_of_json(words, capsys):
         assert any(row["what"] in line and f"{row['median']:,.4g}" in line and row["why"] in line for line in table)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("path", ["sample", "candidates", "train", "bpe", "dvae", "clip"])
 def test_peers_run_too_where_they_are_installed(path, capsys):
     if path in ("sample", "candidates", "train") and not peers.LLAMAGEN.exists():
@@ -95,6 +97,7 @@ def test_limits_of_this_machine_are_of_a_credible_size():
     assert 1e8 < timing.copy_limit(torch.device("cpu")) < 1e12
 
 
+@pytest.mark.process
 def test_memory_that_is_taken_is_seen():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         _, grown = pool.submit(timing.watched, partial(torch.zeros, 100_000_000)).result()

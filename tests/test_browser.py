@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 
 DRIVER, CHROMIUM = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(not (DRIVER and CHROMIUM), reason="Chromium or its driver is not installed")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not (DRIVER and CHROMIUM), reason="Chromium or its driver is not installed"),
+]
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "00_from_words_to_pictures.ipynb"
 
 

@@ -84,6 +84,7 @@ def children(pid):
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes through /proc")
 def test_a_killed_process_is_started_again_and_the_weights_are_the_same(tmp_path):
     bpe = BPE.train(recipes.bpe_captions("scenes", 0, 200), 300)

@@ -27,6 +27,7 @@ from minidalle.config import OPENAI_CLIP, PRESETS, DALLEConfig
 from minidalle.transformer import DALLE
 
 pytest.importorskip("dall_e", reason="the extra peers is not installed")
+pytestmark = pytest.mark.process
 
 
 def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:

@@ -28,6 +28,8 @@ from minidalle.models import MODELS
 from minidalle.training import State, take_step, train
 from minidalle.transformer import DALLE
 
+pytestmark = pytest.mark.process
+
 # A larger ε than in life: where a gradient is 0, Adam would magnify its rounding.
 CONFIG = TrainConfig(steps=6, batch_size=12, lr=1e-2, warmup=2, weight_decay=0.1, eps=1e-3)
 SIZES = DVAEConfig(32, 16, width=8, blocks=1, code_width=8, patch=4)

@@ -6,7 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from functools import partial
 from graphlib import TopologicalSorter
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -73,13 +76,25 @@ def test_make_names_the_torch_it_installs():
     assert f"torch=={pins('3.12')['torch']} " in make("help").stdout
 
 
-def test_readme_names_only_targets_that_exist():
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("there is no README.md")
-    code = re.findall(r"```.*?```|`[^`\n]+`", readme.read_text(), re.DOTALL)
+def test_docs_name_only_targets_that_exist():
+    texts = [path.read_text("utf-8") for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))]
+    code = re.findall(r"`[^`\n]+`|^    .*", "\n".join(texts), re.MULTILINE)
     named = set(re.findall(r"\bmake ([a-z-]+)", "\n".join(code)))
+    assert {"draw", "test", "lab", "quick"} <= named
     assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_the_readme_is_two_screens_and_its_map_is_whole():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert len(readme.splitlines()) <= 120
+    map_ = readme[readme.index("## The map") : readme.index("## Limits")]
+    package = ROOT / "minidalle"
+    there = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    there |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    named = set(re.findall(r"`(\w+(?:\.py|/))`", map_)) - {"minidalle/", "data/", "launch/", "tests/"}
+    assert named == there
+    for target in re.findall(r"\]\(([^)]+)\)", readme):
+        assert (ROOT / target).is_file(), target
 
 
 @needs_make
@@ -107,6 +122,43 @@ def test_unusable_python_is_one_sentence(tmp_path):
     result = make("draw", "CAPTION=a star", f"VENV={tmp_path}", "PYTHON=no-such-python")
     assert result.returncode != 0 and not list(tmp_path.iterdir())
     assert "Python 3.10 to 3.14 is needed" in result.stderr.splitlines()[0]
+
+
+@pytest.fixture
+def index(tmp_path):
+    """The address of an index that has a page about torch."""
+    (tmp_path / "torch").mkdir()
+    serve = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with HTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+NOWHERE = "http://127.0.0.1:9"  # nobody listens there
+
+
+@needs_make
+@pytest.mark.parametrize("system, driver, asked, answers, words, taken", [
+    ("Linux", "", "", True, "for the CPU", "the index"),
+    ("Linux", "", "", False, "does not answer", None),
+    ("Linux", "/usr/bin/nvidia-smi", "", True, "with CUDA", None),
+    ("Darwin", "", "", True, "the usual torch", None),
+    ("Linux", "", "https://mine", True, "from https://mine", "https://mine"),
+])  # fmt: skip
+def test_which_torch_is_taken_and_why(tmp_path, index, system, driver, asked, answers, words, taken):
+    """The Python in this environment prints what it is asked to install."""
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "pip"):
+        (tmp_path / "bin" / name).write_text("#!/bin/sh\necho \"asked: $*\"\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    where = index if answers else NOWHERE
+    result = make(f"{tmp_path}/.core", f"VENV={tmp_path}", f"PYTHON={sys.executable}", f"CPU_INDEX={where}",
+                  f"SYSTEM={system}", f"NVIDIA={driver}", f"TORCH_INDEX={asked}", no_proxy="127.0.0.1")
+    said = result.stdout.splitlines()
+    assert result.returncode == 0 and words in said[1], result
+    option = f" --index-url {index if taken == 'the index' else taken}" if taken else ""
+    assert said[2].endswith(f" torch=={pins('3.12')['torch']}{option}")
 
 
 # ------------------------------------------------------------------ the package
@@ -189,6 +241,7 @@ def test_a_wheel_brings_its_weights(tmp_path):
     assert (away / "sheet.png").is_file()
 
 
+@pytest.mark.process
 def test_imports_do_nothing_else():
     result = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr

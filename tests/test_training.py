@@ -201,6 +201,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, name):
 # ---- alone ------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_alone_needs_no_other_process(tmp_path):
     """Nothing of torch's process groups is set up, nor is scale/runtime.py even read."""
     code = ("import sys, torch.distributed as dist; from minidalle.__main__ import main\n"
@@ -298,6 +299,7 @@ def test_steps_in_times_whole_steps(monkeypatch, name):
 # ---- learning ---------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
     """Codes here are the nearest colour of each 4×4 patch. About 5 seconds on one core."""
     rng = Random(1)
