@@ -13,7 +13,6 @@ from pathlib import Path
 from minidalle import commands
 from minidalle.commands import BENCHES, CLIP_WORDS
 
-
 # ---- what may be typed ------------------------------------------------------------------
 
 

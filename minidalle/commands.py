@@ -11,11 +11,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from minidalle.config import PRESETS, Preset, TrainConfig
+from minidalle.config import PRESETS, TrainConfig
 
 BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
 CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # the name OpenAI gave to it
@@ -145,6 +144,7 @@ def train_model(args) -> None:
     from minidalle import training
     from minidalle.models import MODELS
     from minidalle.scale.attention import fast_attention
+    from minidalle.scale.launch import check_memory, explaining_lack_of_memory, make_runtime
 
     row = MODELS[args.model]
     runtime = make_runtime(args, row)
@@ -156,71 +156,22 @@ def train_model(args) -> None:
             check_memory(sizes, config, runtime, args)
         job = make_job(args, row, sizes, config, runtime)
         fast_attention(job.model)  # the same numbers, sooner
-        config = with_length(args, job, config, runtime)
+        with explaining_lack_of_memory():
+            config = with_length(args, job, config, runtime)
         if args.overwrite:  # else --resume might go on with the old run
             checkpoint.delete()
         say(runtime, f"{row.name}: {config.steps} steps of {config.batch_size}; "
                      "Ctrl-C stops, --resume goes on")  # fmt: skip
         about = {"command": command_line(args, config), "seed": args.seed}
         about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
-        training.train(job, config, args.out, args.resume, 60 * args.save_every, runtime=runtime, **about)
+        how = {"save_every": 60 * args.save_every, "runtime": runtime}
+        with explaining_lack_of_memory():
+            training.train(job, config, args.out, args.resume, **how, **about)
         farewell(args.out / f"{row.name}.safetensors", runtime)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; add --resume to go on") from None
-    except RuntimeError as error:
-        raise explained(error) from error
     finally:
-        if hasattr(runtime, "close"):
-            runtime.close()
-
-
-def explained(error: RuntimeError) -> Exception:
-    """An error of torch: in our words where memory ran out, else as it is."""
-    import torch
-
-    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-        return error
-    return ValueError(
-        "memory ran out in a step: --grad-accum-steps N takes a batch in N parts, and --recompute "
-        "computes activations again in place of keeping them"
-    )
-
-
-def make_runtime(args, row):
-    """The processes that torchrun started, or this one alone."""
-    from minidalle.runtime import SingleProcess
-
-    accum = args.grad_accum_steps
-    if "WORLD_SIZE" in os.environ:
-        from minidalle.scale.runtime import Distributed
-
-        return Distributed(
-            row.block, args.share, args.shard_size, args.powersgd, args.keep_checkpoints,
-            60 * args.wait, args.bf16, accum, tuning(args),
-        )  # fmt: skip
-    if args.powersgd or args.shard_size:
-        raise ValueError(
-            "--powersgd and --shard-size are for several processes: "
-            "start them with `torchrun --nproc-per-node N -m minidalle train …`"
-        )
-    return SingleProcess(find_device(args.device), accum, tuning(args))
-
-
-def tuning(args):
-    """What is done to a model's blocks before they are trained."""
-    from minidalle.scale.blocks import tune_blocks
-
-    return partial(tune_blocks, bf16=args.bf16, compile=args.compile, recompute=args.recompute)
-
-
-def find_device(name: str):
-    """The torch device of that name, if it is here."""
-    import torch
-
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not here.get(name):
-        raise ValueError(f"there is no device {name!r} here, but {', '.join(n for n in here if here[n])}")
-    return torch.device(name)
+        runtime.close()
 
 
 def say(runtime, line: str) -> None:
@@ -231,8 +182,9 @@ def say(runtime, line: str) -> None:
 
 def farewell(done: Path, runtime) -> None:
     """Say where the weights are, and how much compression saved."""
-    share = runtime.compression() if hasattr(runtime, "compression") else None
-    say(runtime, str(done) + (f"; PowerSGD sent {share:.1%} of the numbers in the gradients" if share else ""))
+    share = runtime.compression()
+    sent = f"; PowerSGD sent {share:.1%} of the numbers in the gradients" if share else ""
+    say(runtime, f"{done}{sent}")
 
 
 def stored_config(checkpoint, steps: int | None) -> TrainConfig:
@@ -281,32 +233,6 @@ def make_job(args, row, sizes, config: TrainConfig, runtime):
             before[name].to(runtime.device)
     shards = runtime.world_size > 1 and args.share != "ddp" and row.name == "dalle"
     return row.recipe(models.Request(sizes, config, args.data, args.seed, meta=shards), **before)
-
-
-def check_memory(sizes: Preset, config: TrainConfig, runtime, args) -> None:
-    """ValueError if the transformer will not fit; it says by how much, and what would help."""
-    import torch
-
-    from minidalle.runtime import share_of
-    from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
-
-    if runtime.device.type == "cuda":
-        here, each = torch.cuda.get_device_properties(runtime.device).total_memory, "GPU"
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        here, each = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / processes, "process"
-    else:
-        return
-    images = len(range(config.batch_size)[share_of(runtime, config.batch_size)])
-    share = args.share if runtime.world_size > 1 else "ddp"
-    layout = Layout(runtime.world_size, share, getattr(runtime, "shard_size", None), images, args.recompute)
-    try:
-        refuse_what_does_not_fit(sizes.dalle, config.batch_size, GPU(0, here / 1e9, 0), layout, each)
-    except ValueError as error:
-        raise ValueError(
-            f"{error}, in the words of `minidalle plan`; here --grad-accum-steps makes fewer images "
-            "at a time, and torchrun more GPUs"
-        ) from None
 
 
 def command_line(args, config: TrainConfig) -> str:
@@ -414,6 +340,7 @@ def bench(args) -> None:
     from minidalle.bench import paths as chapter
     from minidalle.bench import timing
     from minidalle.runtime import SingleProcess
+    from minidalle.scale.launch import find_device, tuning
 
     config = find_preset(args.preset).dalle if args.preset else chapter.MIDDLE
     config = replace(config, depth=args.depth or config.depth)

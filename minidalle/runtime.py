@@ -61,6 +61,12 @@ class Runtime(Protocol):
     def checkpoint(self, place: Path) -> "Checkpoint":
         """Where a run is kept."""
 
+    def compression(self) -> float | None:
+        """The share of the gradients' numbers that was sent, if they were compressed."""
+
+    def close(self) -> None:
+        """Take leave of the other processes."""
+
 
 class Checkpoint:
     """The state of a run in one file, PLACE.safetensors, written all or nothing."""
@@ -138,6 +144,12 @@ class SingleProcess:
 
     def checkpoint(self, place: Path) -> Checkpoint:
         return Checkpoint(place)
+
+    def compression(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
 
 
 def share_of(runtime: Runtime, batch_size: int, part: int = 0) -> slice:

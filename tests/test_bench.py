@@ -10,9 +10,9 @@ from multiprocessing import get_context
 import pytest
 import torch
 
+from minidalle.__main__ import main
 from minidalle.bench import paths as bench
 from minidalle.bench import peers, timing
-from minidalle.__main__ import main
 from minidalle.config import DALLEConfig
 
 TOY = DALLEConfig(vocab_size=10, text_len=4, codebook_size=8, grid=4, width=32, depth=2, heads=2, kernel=3)

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers
+from toys import pairs_of
 
-from minidalle.bpe import BPE, byte_ids, join, lower, merge, split_words, train_by_recounting
 from minidalle.bench.peers import train_tokenizers
+from minidalle.bpe import BPE, byte_ids, join, lower, merge, split_words, train_by_recounting
 
 THINGS = "star ring cross octopus teacup lighthouse violin grapes 🐙 crème-brûlée".split()
 COLOURS = "red orange yellow green blue purple".split()
@@ -26,11 +27,6 @@ PROSE = [getattr(torch.nn, name).__doc__ or "" for name in dir(torch.nn)]  # 400
 ODD = ["", " ", "a", "  two  spaces ", "tab\tnew\r\nline\n", "it's we'll DON'T", "x\x00\x1f\x7fy",
        "½ ٣ 12345", "ΣΑΣ İstanbul ẞ", "日本語 한국어", "👩‍🚀🏳️‍🌈🐙", "e\u0301 \u00a0\u2028 \ufeff",
        "'s", " 's!?"]
-
-
-def pairs_of(tokenizer):
-    model = json.loads(tokenizer.to_str())["model"]
-    return [tuple(model["vocab"][part] for part in merge) for merge in model["merges"]]
 
 
 @pytest.fixture(scope="module")

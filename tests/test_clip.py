@@ -8,8 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from minidalle.clip import CLIP, Attention, contrastive_loss, end_positions, features
-from minidalle.clip import quick_gelu, rerank, zero_shot
+from minidalle.clip import (
+    CLIP,
+    Attention,
+    contrastive_loss,
+    end_positions,
+    features,
+    quick_gelu,
+    rerank,
+    zero_shot,
+)
 from minidalle.config import CLIPConfig
 
 # V = 20: start-of-text is 20, pads are 21 + position, so `end` is 21.

@@ -15,31 +15,20 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image, ImageFont
+from toys import speck
 
 from minidalle import config, pipeline, plots, recipes, training, weights
-from minidalle.datasets import pictures as files
 from minidalle.__main__ import main
-from minidalle.commands import table
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP
-from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, Preset, TrainConfig
+from minidalle.commands import table
+from minidalle.datasets import pictures as files
 from minidalle.dvae import DVAE
 from minidalle.transformer import DALLE
 
 T = 16
 CAPTION = "a red star"
 FEW = ("--candidates", "3", "--keep", "2")
-
-
-def speck(vocab: int) -> Preset:
-    """A preset that draws 16×16 pictures from 4×4 codes, in milliseconds."""
-    length = TrainConfig(steps=5, batch_size=4, lr=1e-3, warmup=2)
-    return Preset(
-        DVAEConfig(16, 16, width=8, blocks=1, code_width=8, patch=4),
-        DALLEConfig(vocab, T, 16, 4, width=16, depth=3, heads=2, kernel=3),
-        CLIPConfig(8, 16, 8, 16, 1, 2, vocab + 1 + T, T, 16, 1, 2, end=vocab + 1),
-        {"dvae": length, "clip": length, "dalle": length},
-    )
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from minidalle.datasets import (
+    Pictures,
+    Scenes,
+    draw_batch,
+    emoji_pictures,
+    open_data,
+    shares,
+    to_tensor,
+)
 from minidalle.world import scenes
-from minidalle.datasets import Pictures, Scenes, draw_batch, emoji_pictures
-from minidalle.datasets import open_data, shares, to_tensor
 from minidalle.world.judge import differences
 
 

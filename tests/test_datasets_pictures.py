@@ -8,7 +8,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from minidalle.datasets import pictures as files
-from minidalle.datasets.pictures import dalle_crop, dvae_crop, middle_crop, on_white, read_picture, scale_square
+from minidalle.datasets.pictures import (
+    dalle_crop,
+    dvae_crop,
+    middle_crop,
+    on_white,
+    read_picture,
+    scale_square,
+)
 
 
 def noise(width: int, height: int) -> Image.Image:

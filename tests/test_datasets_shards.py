@@ -4,67 +4,25 @@ import io
 import json
 import tarfile
 from collections import Counter
-from functools import lru_cache
 from random import Random
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_command import speck
+from toys import damaged, emoji_samples, load_pack, png, speck, write_shard
 
 from minidalle import recipes
-from minidalle.datasets import shards
-from minidalle.world import emoji
 from minidalle.__main__ import main
 from minidalle.config import PRESETS, DVAEConfig, DVAELoss, TrainConfig
-from minidalle.datasets import draw_batch
+from minidalle.datasets import draw_batch, shards
 from minidalle.datasets.pairs import captions_in
 from minidalle.datasets.pictures import middle_crop
 from minidalle.datasets.shards import Shard, Shards, expand, index, spell_out
+from minidalle.world import emoji
 
 DVAE = DVAEConfig(16, 16, width=8, code_width=8, patch=4)
 LENGTH = TrainConfig(10, batch_size=8, lr=1e-3)
-load_pack = lru_cache(emoji.load_pack)
-
-
-def png(picture: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
-
-
-def emoji_samples(count: int, first: int = 0) -> list[tuple[str, dict[str, bytes]]]:
-    """[("000000007", {"png": …, "json": …, "txt": …}), …], in the layout of img2dataset."""
-    pack, samples = load_pack(), []
-    for i in range(first, first + count):
-        said = emoji.caption(pack, 40 * i, i % 6)
-        about = json.dumps({"caption": said, "key": f"{i:09}", "status": "success"})
-        picture = png(emoji.compose(pack.pixels[40 * i], (255, 255, 255)))
-        samples.append((f"{i:09}", {"png": picture, "json": about.encode(), "txt": said.encode()}))
-    return samples
-
-
-def write_shard(path, samples) -> None:
-    with tarfile.open(path, "w") as tar:
-        for key, contents in samples:
-            for ending, content in contents.items():
-                member = tarfile.TarInfo(f"{key}.{ending}")
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-
-
-def damaged(samples) -> list:
-    """The first eight samples with something wrong with each, and the others whole."""
-    (_, a), (_, b), (_, c), (_, d), (_, e), (_, f), (_, g), (_, h) = samples[:8]
-    a["png"] = b"I am not a picture"
-    b["png"] = b["png"][: len(b["png"]) // 2]
-    c["txt"] = b"\xff\xfe caption"
-    d["txt"] = b" \n"
-    e["json"] = rb'{"caption": "\ud83d"}'
-    del e["txt"], f["txt"], f["json"], g["png"], h["txt"]
-    h["json"] = b'{"caption": null}'
-    return samples
 
 
 DAMAGE = Counter({"broken picture": 2, "broken caption": 2, "no caption": 3, "no picture": 1})

@@ -13,18 +13,17 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from test_datasets_shards import damaged, emoji_samples, write_shard
+from toys import damaged, emoji_samples, write_shard
 
 from minidalle import recipes, weights
-from minidalle.datasets import tokens
-from minidalle.scale import tokenize as making
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.config import PRESETS, DALLEConfig, DVAEConfig, TrainConfig
-from minidalle.datasets import to_tensor
-from minidalle.dvae import DVAE
+from minidalle.datasets import to_tensor, tokens
 from minidalle.datasets.pictures import middle_crop, on_white
 from minidalle.datasets.shards import Shard, expand
+from minidalle.dvae import DVAE
+from minidalle.scale import tokenize as making
 from minidalle.training import State, take_step
 
 T = 20

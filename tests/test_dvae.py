@@ -1,7 +1,6 @@
 """The dVAE against torch.distributions, numerical integrals and the paper's counts."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +8,17 @@ import torch.nn.functional as F
 from torch import distributions as D
 
 from minidalle.config import DVAEConfig
-from minidalle.dvae import DVAE, codebook_use, gumbel_noise, gumbel_softmax, kl_from_uniform
-from minidalle.dvae import logit_laplace, map_pixels, mean_distance, unmap_pixels
+from minidalle.dvae import (
+    DVAE,
+    codebook_use,
+    gumbel_noise,
+    gumbel_softmax,
+    kl_from_uniform,
+    logit_laplace,
+    map_pixels,
+    mean_distance,
+    unmap_pixels,
+)
 from minidalle.training import half_cosine
 
 PAPER = DVAEConfig(image_size=16, codebook_size=10, width=8, groups=2, blocks=1, code_width=6)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_scale_runtime import free_port
+from toys import free_port
 from torch.distributed.run import get_args_parser
 
 from minidalle import recipes, weights

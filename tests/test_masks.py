@@ -8,8 +8,14 @@ import pytest
 import torch
 
 from minidalle.config import DALLEConfig
-from minidalle.masks import causal_mask, column_mask, convolutional_mask, layer_kinds
-from minidalle.masks import layer_masks, row_mask
+from minidalle.masks import (
+    causal_mask,
+    column_mask,
+    convolutional_mask,
+    layer_kinds,
+    layer_masks,
+    row_mask,
+)
 
 CAUSAL = """
 x. .... .... .... ....

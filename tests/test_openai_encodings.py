@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from minidalle.openai import load_bpe
-from minidalle.openai.encodings import ClipBPE, GPT2BPE
+from minidalle.openai.encodings import GPT2BPE, ClipBPE
 
 
 @pytest.fixture

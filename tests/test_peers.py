@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import cbook
 from PIL import Image
-from test_bpe import pairs_of
+from toys import pairs_of
 
-from minidalle import clip, dvae, openai, weights
-from minidalle.bench import peers
-from minidalle.world import emoji
+from minidalle import clip, dvae, openai
 from minidalle.__main__ import CLIP_WORDS, main
+from minidalle.bench import peers
 from minidalle.bench.paths import corpus
 from minidalle.bpe import BPE
 from minidalle.config import OPENAI_CLIP, PRESETS, DALLEConfig
 from minidalle.transformer import DALLE
+from minidalle.world import emoji
 
 pytest.importorskip("dall_e", reason="the extra peers is not installed")
 pytestmark = pytest.mark.process

@@ -1,38 +1,20 @@
 """Drawing, against the slow way: no cache, one whole forward pass for every code."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from torch import nn
+from toys import NULL_TEXT, K, N, T, positions_sent, small_dalle, two_captions
 
-from minidalle.config import DALLEConfig
 from minidalle.sampling import Cache, choose, complete, sample, uniforms
-from minidalle.transformer import DALLE
-
-SMALL = DALLEConfig(
-    vocab_size=10, text_len=5, codebook_size=12, grid=4, width=16, depth=3, heads=2, kernel=3
-)
-T, N, K = 5, 16, 12
-NULL_TEXT = torch.tensor([10, 12, 13, 14, 15])
-
-
-def make(attention="sparse"):
-    torch.manual_seed(0)
-    model = DALLE(replace(SMALL, attention=attention))
-    for parameter in model.parameters():  # far from the init: captions must matter
-        nn.init.normal_(parameter, std=0.3)
-    return model.requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
 def model():
-    return make()
+    return small_dalle()
 
 
 @pytest.fixture
 def text():
-    return torch.tensor([[10, 1, 2, 3, 15], [10, 4, 13, 14, 15]])
+    return two_captions()
 
 
 # ---- the cache --------------------------------------------------------------------------
@@ -42,7 +24,7 @@ def text():
 @pytest.mark.parametrize("attention", ["sparse", "dense"])
 def test_cached_equals_uncached_at_every_position(attention, first, text):
     """The first few positions at once, the others one by one."""
-    model, codes = make(attention), torch.randint(K, (4, N))
+    model, codes = small_dalle(attention), torch.randint(K, (4, N))
     wanted = model.hidden(text.repeat_interleave(2, 0), codes)[:, T:]
     cache, inputs = Cache(model, text, 2), model.embed_image(codes)
     found = [cache.append(inputs[:, :first])]
@@ -51,25 +33,14 @@ def test_cached_equals_uncached_at_every_position(attention, first, text):
         assert torch.allclose(here, wanted[:, p], atol=1e-4), f"position {p}"
 
 
-def count(model, draw):
-    """How many token positions `draw` sends through the first layer."""
-    sent = []
-    hook = model.blocks[0].qkv.register_forward_hook(
-        lambda module, inputs, output: sent.append(output.shape[0] * output.shape[1])
-    )
-    draw()
-    hook.remove()
-    return sum(sent)
-
-
 def test_every_position_goes_through_once(model, text):
     """Text and image positions once for each picture, and once more without the caption."""
     once = 2 * 5 * (T + N)
-    assert count(model, lambda: sample(model, text, 5)) == once
+    assert positions_sent(model, lambda: sample(model, text, 5)) == once
     codes = torch.zeros(10, N, dtype=torch.long)
-    assert count(model, lambda: complete(model, text, codes, (2, 1))) == once
+    assert positions_sent(model, lambda: complete(model, text, codes, (2, 1))) == once
     guided = lambda: sample(model, text, 5, guidance=3.0, null_text=NULL_TEXT)  # noqa: E731
-    assert count(model, guided) == 2 * once
+    assert positions_sent(model, guided) == 2 * once
 
 
 # ---- guidance ---------------------------------------------------------------------------
@@ -172,7 +143,7 @@ def test_seeds_differ_and_repeat(model, text):
 
 
 def test_the_models_own_pictures_can_be_trained_on(text):
-    model = make().requires_grad_(True)
+    model = small_dalle().requires_grad_(True)
     loss, _ = model(text, sample(model, text))
     loss.backward()
 

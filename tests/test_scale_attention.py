@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from minidalle.masks import mask_of
 from minidalle.scale import attention as module
 from minidalle.scale.attention import Pattern, attend, factored
-from minidalle.masks import mask_of
 from minidalle.transformer import attention
 
 SIZES = [(5, 4, 4, 3), (3, 2, 5, 5), (7, 6, 3, 1), (2, 1, 4, 3)]  # T, h, w, kernel

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_sampling import NULL_TEXT, K, N, T, count, make
+from toys import NULL_TEXT, K, N, T, positions_sent, small_dalle, two_captions
 
 from minidalle.sampling import Cache, complete, sample
 from minidalle.scale.cache import FastCache, as_slice, fast_sampling, visible
@@ -10,19 +10,19 @@ from minidalle.scale.cache import FastCache, as_slice, fast_sampling, visible
 
 @pytest.fixture(scope="module")
 def model():
-    return make()
+    return small_dalle()
 
 
 @pytest.fixture
 def text():
-    return torch.tensor([[10, 1, 2, 3, 15], [10, 4, 13, 14, 15]])
+    return two_captions()
 
 
 @pytest.mark.parametrize("first", [1, 2, 7, 16])
 @pytest.mark.parametrize("kind", ["row", "column", "convolutional", "causal", "mixed"])
 def test_it_equals_the_plain_cache_at_every_position(kind, first, text):
     """The first few positions at once, the others one by one."""
-    model = make("dense" if kind == "causal" else "sparse")
+    model = small_dalle("dense" if kind == "causal" else "sparse")
     if kind != "mixed":
         model.kinds = [kind] * 3
     inputs = model.embed_image(torch.randint(K, (4, N)))
@@ -56,12 +56,12 @@ def test_what_can_be_seen_is_kept_and_no_more(model, text):
 @pytest.mark.parametrize("num_samples", [1, 5])
 def test_a_caption_goes_through_once_however_many_pictures(model, text, num_samples):
     once = 2 * T + 2 * num_samples * N
-    assert count(model, lambda: sample(model, text, num_samples, cache=FastCache)) == once
+    assert positions_sent(model, lambda: sample(model, text, num_samples, cache=FastCache)) == once
     codes = torch.zeros(2 * num_samples, N, dtype=torch.long)
-    assert count(model, lambda: complete(model, text, codes, (2, 1), cache=FastCache)) == once
+    assert positions_sent(model, lambda: complete(model, text, codes, (2, 1), cache=FastCache)) == once
     guided = {"guidance": 3.0, "null_text": NULL_TEXT, "cache": FastCache}
     added = T + 2 * num_samples * N  # the empty caption, and each picture once more
-    assert count(model, lambda: sample(model, text, num_samples, **guided)) == once + added
+    assert positions_sent(model, lambda: sample(model, text, num_samples, **guided)) == once + added
 
 
 def test_the_model_is_left_as_it_was(model):
@@ -78,7 +78,7 @@ def test_the_model_is_left_as_it_was(model):
 
 def test_what_is_kept_from_inference_does_not_hinder_gradients(text):
     visible.cache_clear()
-    model = make().requires_grad_(True)
+    model = small_dalle().requires_grad_(True)
     with fast_sampling(model) as cache:
         cache(model, text)
     cache = FastCache(model, text)
@@ -89,7 +89,7 @@ def test_what_is_kept_from_inference_does_not_hinder_gradients(text):
 
 def test_nothing_is_made_on_another_device_than_the_models(text):
     """"meta" has shapes and no numbers; mixing it with the CPU is an error, as with a GPU."""
-    meta = make().to("meta")
+    meta = small_dalle().to("meta")
     for cache in (Cache, FastCache):
         how = {"cache": cache, "guidance": 2.0, "null_text": NULL_TEXT.to("meta")}
         assert sample(meta, text.to("meta"), 3, top_k=5, cache=cache).device.type == "meta"

@@ -17,13 +17,25 @@ from torch.utils.flop_counter import FlopCounterMode
 from minidalle.__main__ import main
 from minidalle.config import PRESETS, DALLEConfig
 from minidalle.masks import layer_kinds, layer_masks
-from minidalle.scale.plan import (GPUS, Layout, forward_flops, hardware_flops, memory, numbers, pairs, parameters,
-                            plan, shapes, smallest)  # fmt: skip
 from minidalle.scale.attention import fast_attention
 from minidalle.scale.blocks import tune_blocks
+from minidalle.scale.plan import (
+    GPUS,
+    Layout,
+    forward_flops,
+    hardware_flops,
+    memory,
+    numbers,
+    pairs,
+    parameters,
+    plan,  # fmt: skip
+    shapes,
+    smallest,
+)
 from minidalle.scale.runtime import Distributed
 from minidalle.scale.sharding import shard
 from minidalle.transformer import DALLE, Block
+
 
 def built(config):
     with torch.device("meta"):

@@ -5,7 +5,6 @@ Processes are forked, have one thread each and talk through gloo on this machine
 
 import multiprocessing
 import os
-import socket
 import time
 from dataclasses import replace
 from functools import partial
@@ -13,18 +12,19 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from toys import free_port
 
 from minidalle import recipes, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, Ramp, TrainConfig
+from minidalle.dvae import DVAE
+from minidalle.models import MODELS
 from minidalle.runtime import SingleProcess
 from minidalle.scale.attention import fast_attention
 from minidalle.scale.blocks import tune_blocks
 from minidalle.scale.checkpoints import whole_checkpoints
 from minidalle.scale.runtime import Distributed
-from minidalle.dvae import DVAE
-from minidalle.models import MODELS
 from minidalle.training import State, take_step, train
 from minidalle.transformer import DALLE
 
@@ -33,12 +33,6 @@ pytestmark = pytest.mark.process
 # A larger ε than in life: where a gradient is 0, Adam would magnify its rounding.
 CONFIG = TrainConfig(steps=6, batch_size=12, lr=1e-2, warmup=2, weight_decay=0.1, eps=1e-3)
 SIZES = DVAEConfig(32, 16, width=8, blocks=1, code_width=8, patch=4)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def rank_of(pipe, environment, work, *args):

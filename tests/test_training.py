@@ -14,13 +14,21 @@ import torch
 from torch import nn
 
 from minidalle import training, weights
-from minidalle.world import painting, scenes
 from minidalle.config import DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.dvae import DVAE, codebook_use, gumbel_noise
 from minidalle.sampling import sample
-from minidalle.training import Job, cut_table, half_cosine, learning_rate, make_optimizer, steps_in, train
 from minidalle.scale.blocks import tune_blocks
+from minidalle.training import (
+    Job,
+    cut_table,
+    half_cosine,
+    learning_rate,
+    make_optimizer,
+    steps_in,
+    train,
+)
 from minidalle.transformer import DALLE
+from minidalle.world import painting, scenes
 
 CONFIG = TrainConfig(steps=6, batch_size=4, lr=1e-2, final_lr=1e-3, warmup=2, weight_decay=0.1)
 TIMES = ("data_share", "examples_per_second")  # what a stop may change in the log

@@ -7,8 +7,23 @@ from random import Random
 import pytest
 
 from minidalle.world.painting import draw
-from minidalle.world.scenes import BACKGROUNDS, COLOURS, FILLS, NAMES, OBJECTS, RELATIONS, SHAPES, SIZES
-from minidalle.world.scenes import Scene, Thing, caption_of, parse, sample_scene, split, variation
+from minidalle.world.scenes import (
+    BACKGROUNDS,
+    COLOURS,
+    FILLS,
+    NAMES,
+    OBJECTS,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    Scene,
+    Thing,
+    caption_of,
+    parse,
+    sample_scene,
+    split,
+    variation,
+)
 
 SPLITS = ("train", "unseen", "combination")
 

@@ -19,21 +19,30 @@ from torch import Tensor
 
 from minidalle import DATA, pipeline
 from minidalle.bench import peers
+from minidalle.bench.timing import (
+    Row,
+    Setting,
+    Works,
+    beside,
+    copy_limit,
+    matmul_limit,
+    once,
+    watched,
+)
 from minidalle.bpe import BPE, train_by_recounting
 from minidalle.clip import CLIP, CLIP_MEAN, CLIP_STD
 from minidalle.config import OPENAI_CLIP, PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.datasets import Scenes, draw_batch
 from minidalle.dvae import DVAE, map_pixels
-from minidalle.scale.attention import Pattern, attend, fast_attention
-from minidalle.scale.cache import fast_sampling
 from minidalle.masks import mask_of
 from minidalle.openai import load_bpe
-from minidalle.scale.plan import forward_flops
+from minidalle.pipeline import Pretrained
 from minidalle.sampling import sample
-from minidalle.bench.timing import Row, Setting, Works, beside, copy_limit, matmul_limit, once, watched
+from minidalle.scale.attention import Pattern, attend, fast_attention
+from minidalle.scale.cache import fast_sampling
+from minidalle.scale.plan import forward_flops
 from minidalle.training import Job, State, take_step
 from minidalle.transformer import DALLE
-from minidalle.pipeline import Pretrained
 
 # The size at which CPUs are compared: 64 text and 256 image tokens.
 MIDDLE = DALLEConfig(vocab_size=1024, text_len=64, codebook_size=1024, grid=16, width=256, depth=6, heads=8, kernel=5)

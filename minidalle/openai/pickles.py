@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-
 OLD = bytes.fromhex("6cfc9c46f9206aa85019")  # what torch.save began with before torch 1.6
 
 

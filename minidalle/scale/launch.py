@@ -1,0 +1,80 @@
+"""From the words of `minidalle train` to a runtime: which device, how many processes, does it fit?"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+
+from minidalle.config import Preset, TrainConfig
+from minidalle.models import Row
+from minidalle.runtime import Runtime, SingleProcess, share_of
+from minidalle.scale.blocks import tune_blocks
+from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
+
+
+def make_runtime(args, row: Row) -> Runtime:
+    """The processes that torchrun started, or this one alone."""
+    accum = args.grad_accum_steps
+    if "WORLD_SIZE" in os.environ:
+        from minidalle.scale.runtime import Distributed
+
+        return Distributed(
+            row.block, args.share, args.shard_size, args.powersgd, args.keep_checkpoints,
+            60 * args.wait, args.bf16, accum, tuning(args),
+        )  # fmt: skip
+    if args.powersgd or args.shard_size:
+        raise ValueError(
+            "--powersgd and --shard-size are for several processes: "
+            "start them with `torchrun --nproc-per-node N -m minidalle train …`"
+        )
+    return SingleProcess(find_device(args.device), accum, tuning(args))
+
+
+def tuning(args) -> partial:
+    """What is done to a model's blocks before they are trained."""
+    return partial(tune_blocks, bf16=args.bf16, compile=args.compile, recompute=args.recompute)
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of that name, if it is here."""
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here.get(name):
+        raise ValueError(f"there is no device {name!r} here, but {', '.join(n for n in here if here[n])}")
+    return torch.device(name)
+
+
+def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> None:
+    """ValueError if the transformer will not fit; it says by how much, and what would help."""
+    if runtime.device.type == "cuda":
+        here, each = torch.cuda.get_device_properties(runtime.device).total_memory, "GPU"
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        here, each = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / processes, "process"
+    else:
+        return
+    images = len(range(config.batch_size)[share_of(runtime, config.batch_size)])
+    share = args.share if runtime.world_size > 1 else "ddp"
+    layout = Layout(runtime.world_size, share, getattr(runtime, "shard_size", None), images, args.recompute)
+    try:
+        refuse_what_does_not_fit(sizes.dalle, config.batch_size, GPU(0, here / 1e9, 0), layout, each)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, in the words of `minidalle plan`; here --grad-accum-steps makes fewer images "
+            "at a time, and torchrun more GPUs"
+        ) from None
+
+
+@contextmanager
+def explaining_lack_of_memory() -> Iterator[None]:
+    """Torch's error where memory runs out, in one sentence that says what would help."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise ValueError(
+            "memory ran out in a step: --grad-accum-steps N takes a batch in N parts, and "
+            "--recompute computes activations again in place of keeping them"
+        ) from None

@@ -1,0 +1,123 @@
+"""What several test files build: small models, presets, shards, oracles. Nothing here is a test."""
+
+import io
+import json
+import socket
+import tarfile
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, Preset, TrainConfig
+from minidalle.transformer import DALLE
+from minidalle.world import emoji
+
+# ---- a transformer whose captions matter ------------------------------------------------
+
+T, N, K = 5, 16, 12
+SMALL = DALLEConfig(
+    vocab_size=10, text_len=T, codebook_size=K, grid=4, width=16, depth=3, heads=2, kernel=3
+)
+NULL_TEXT = torch.tensor([10, 12, 13, 14, 15])
+
+
+def small_dalle(attention="sparse"):
+    """A model of three layers, far from its first values, without gradient."""
+    torch.manual_seed(0)
+    model = DALLE(replace(SMALL, attention=attention))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model.requires_grad_(False)
+
+
+def two_captions():
+    """Framed captions (2, T) of three words and of one."""
+    return torch.tensor([[10, 1, 2, 3, 15], [10, 4, 13, 14, 15]])
+
+
+def positions_sent(model, draw):
+    """How many token positions `draw` sends through the first layer."""
+    sent = []
+    hook = model.blocks[0].qkv.register_forward_hook(
+        lambda module, inputs, output: sent.append(output.shape[0] * output.shape[1])
+    )
+    draw()
+    hook.remove()
+    return sum(sent)
+
+
+# ---- a preset ---------------------------------------------------------------------------
+
+
+def speck(vocab_size: int, text_len: int = 16) -> Preset:
+    """A preset that draws 16×16 pictures from 4×4 codes, in milliseconds."""
+    length, ids = TrainConfig(steps=5, batch_size=4, lr=1e-3, warmup=2), vocab_size + 1 + text_len
+    return Preset(
+        DVAEConfig(16, 16, width=8, blocks=1, code_width=8, patch=4),
+        DALLEConfig(vocab_size, text_len, 16, 4, width=16, depth=3, heads=2, kernel=3),
+        CLIPConfig(8, 16, 8, 16, 1, 2, ids, text_len, 16, 1, 2, end=vocab_size + 1),
+        {"dvae": length, "clip": length, "dalle": length},
+    )
+
+
+# ---- shards -----------------------------------------------------------------------------
+
+load_pack = lru_cache(emoji.load_pack)
+
+
+def png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def emoji_samples(count: int, first: int = 0) -> list[tuple[str, dict[str, bytes]]]:
+    """[("000000007", {"png": …, "json": …, "txt": …}), …], in the layout of img2dataset."""
+    pack, samples = load_pack(), []
+    for i in range(first, first + count):
+        caption = emoji.caption(pack, 40 * i, i % 6)
+        about = json.dumps({"caption": caption, "key": f"{i:09}", "status": "success"})
+        picture = png(emoji.compose(pack.pixels[40 * i], (255, 255, 255)))
+        samples.append((f"{i:09}", {"png": picture, "json": about.encode(), "txt": caption.encode()}))
+    return samples
+
+
+def write_shard(path, samples) -> None:
+    with tarfile.open(path, "w") as tar:
+        for key, contents in samples:
+            for ending, content in contents.items():
+                member = tarfile.TarInfo(f"{key}.{ending}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def damaged(samples) -> list:
+    """The first eight samples with something wrong with each, and the others whole."""
+    (_, a), (_, b), (_, c), (_, d), (_, e), (_, f), (_, g), (_, h) = samples[:8]
+    a["png"] = b"I am not a picture"
+    b["png"] = b["png"][: len(b["png"]) // 2]
+    c["txt"] = b"\xff\xfe caption"
+    d["txt"] = b" \n"
+    e["json"] = rb'{"caption": "\ud83d"}'
+    del e["txt"], f["txt"], f["json"], g["png"], h["txt"]
+    h["json"] = b'{"caption": null}'
+    return samples
+
+
+# ---- others -----------------------------------------------------------------------------
+
+
+def pairs_of(tokenizer):
+    """The merges of a tokenizer of the package `tokenizers`, as pairs of ids."""
+    model = json.loads(tokenizer.to_str())["model"]
+    return [tuple(model["vocab"][part] for part in merge) for merge in model["merges"]]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
