@@ -231,8 +231,8 @@ def make_job(args, row, sizes, config: TrainConfig, runtime):
         before[name] = models.load(name, args.out)
         if isinstance(before[name], nn.Module):
             before[name].to(runtime.device)
-    shards = runtime.world_size > 1 and args.share != "ddp" and row.name == "dalle"
-    return row.recipe(models.Request(sizes, config, args.data, args.seed, meta=shards), **before)
+    meta = runtime.shard_size > 1
+    return row.recipe(models.Request(sizes, config, args.data, args.seed, meta), **before)
 
 
 def command_line(args, config: TrainConfig) -> str:

@@ -25,7 +25,7 @@ class Request:
     train: TrainConfig
     data: str
     seed: int
-    meta: bool = False  # make the model without numbers: each process will fill its own shard
+    meta: bool = False  # if it can be made without numbers, each process will fill its own shard
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class Runtime(Protocol):
 
     rank: int
     world_size: int
+    shard_size: int  # how many processes share one copy of the model
     device: torch.device
     grad_accum_steps: int  # a step takes its batch in so many parts, one after the other
 
@@ -101,7 +102,7 @@ class Checkpoint:
 class SingleProcess:
     """The runtime of a process that trains by itself."""
 
-    rank, world_size = 0, 1
+    rank, world_size, shard_size = 0, 1, 1
 
     def __init__(
         self,
@@ -145,7 +146,7 @@ class SingleProcess:
     def checkpoint(self, place: Path) -> Checkpoint:
         return Checkpoint(place)
 
-    def compression(self) -> None:
+    def compression(self) -> float | None:
         return None
 
     def close(self) -> None:

@@ -299,21 +299,23 @@ def add_row(table: Path, state: State, config: TrainConfig, job: Job) -> dict[st
 def cut_table(table: Path, step: int) -> None:
     """Drop rows later than `step`: a killed run may have logged more than it saved.
 
-    A log that somebody has edited, so that its rows cannot be read, is set aside.
+    The last row may be torn, and goes too. A log that somebody has edited is set aside.
     """
     if not table.exists():
         return
     try:
         head, *lines = table.read_text("utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if int(line.split(",")[0]) <= step]
-        if not head.startswith("step,"):
-            raise ValueError("its first column is not the step")
-    except ValueError as error:
-        aside = table.with_name(table.name + ".old")
-        table.replace(aside)
-        print(f"minidalle: {table} is not as it was written ({error}): set aside as {aside.name}", file=sys.stderr)
+        rows = [line for line in lines if line.count(",") == head.count(",")]
+        kept = [row for row in rows if int(row.split(",")[0]) <= step]
+        as_written = head.startswith("step,") and len(rows) >= len(lines) - 1
+    except ValueError:
+        as_written = False
+    if as_written:
+        table.write_text("".join([head, *kept]), "utf-8") if kept else table.unlink()
         return
-    table.unlink() if not kept else table.write_text("".join([head, *kept]), "utf-8")
+    aside = table.with_name(table.name + ".old")
+    table.replace(aside)
+    print(f"minidalle: {table} is not as it was written: set aside as {aside.name}", file=sys.stderr)
 
 
 def steps_in(minutes: float, job: Job, config: TrainConfig, runtime: Runtime = SingleProcess()) -> int:

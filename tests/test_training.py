@@ -147,11 +147,14 @@ def test_cut_table_drops_later_rows(tmp_path):
     table.write_text("step,loss\n4,1.5\n8,1.25\n12,1\n")
     cut_table(table, 9)
     assert table.read_text() == "step,loss\n4,1.5\n8,1.25\n"
+    table.write_text("step,loss\n4,1.5\n8\n")  # torn
+    cut_table(table, 9)
+    assert table.read_text() == "step,loss\n4,1.5\n"
     cut_table(table, 0)
     assert not table.exists()
 
 
-@pytest.mark.parametrize("edited", ["step;lr;loss\r\n1;0,006;0,35\r\n", "step,lr\n1,0.006\n\n", "lr,step\n1,4\n"])
+@pytest.mark.parametrize("edited", ["step;lr;loss\r\n1;0,006;0,35\r\n", "lr,step\n1,4\n", "step,lr\n4 1\n8 1\n"])
 def test_a_log_that_somebody_edited_is_set_aside(tmp_path, edited, capsys):
     table = tmp_path / "a.csv"
     table.write_text(edited, newline="")

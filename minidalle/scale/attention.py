@@ -94,7 +94,7 @@ class Lines(torch.autograd.Function):
     def forward(ctx, q, k, v, text_k, text_v, hidden):
         """q, k, v (n, length, d), text_k, text_v (G, T, d), hidden (L, length, window) → (n, length, d)."""
         (T, d), (L, length, window) = text_k.shape[1:], hidden.shape
-        k, v = (windows(x, window // length) for x in (k, v))
+        k, v = (with_lines_before(x, window // length) for x in (k, v))
         found, weights = torch.empty_like(q), []
         for heads, lines in some_at_a_time(len(text_k), hidden, T):
             P = q.new_empty(len(text_k[heads]), L * length, T + window)
@@ -143,10 +143,10 @@ def some_at_a_time(heads: int, hidden: Tensor, text_len: int) -> Iterator[tuple[
         yield slice(first, first + step), slice(first * L, (first + step) * L)
 
 
-def windows(lines: Tensor, reach: int) -> Tensor:
+def with_lines_before(lines: Tensor, reach: int) -> Tensor:
     """Each line and the reach - 1 before it, not copied: (n, length, d) → (n, reach · length, d).
 
-    >>> windows(torch.arange(4.0).view(4, 1, 1), 2).flatten(1).tolist()
+    >>> with_lines_before(torch.arange(4.0).view(4, 1, 1), 2).flatten(1).tolist()
     [[0.0, 0.0], [0.0, 1.0], [1.0, 2.0], [2.0, 3.0]]
     """
     n, length, d = lines.shape

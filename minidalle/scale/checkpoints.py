@@ -18,9 +18,11 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import checkpoint as dcp
 
+from minidalle.runtime import Checkpoint
 
-class ShardedCheckpoint:
-    """The state of a run in a folder; the methods are those of `runtime.Checkpoint`."""
+
+class ShardedCheckpoint(Checkpoint):
+    """The state of a run in a folder."""
 
     def __init__(self, place: Path, keep: int = 2):
         """keep: how many of the newest checkpoints stay."""

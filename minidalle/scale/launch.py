@@ -56,7 +56,7 @@ def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> 
         return
     images = len(range(config.batch_size)[share_of(runtime, config.batch_size)])
     share = args.share if runtime.world_size > 1 else "ddp"
-    layout = Layout(runtime.world_size, share, getattr(runtime, "shard_size", None), images, args.recompute)
+    layout = Layout(runtime.world_size, share, runtime.shard_size, images, args.recompute)
     try:
         refuse_what_does_not_fit(sizes.dalle, config.batch_size, GPU(0, here / 1e9, 0), layout, each)
     except ValueError as error:
