@@ -115,7 +115,7 @@ class BPE:
         counts once, remembers which words hold a pair, and after a merge visits only these.
         """
         counted = count_words(texts, vocab_size)
-        words, counts = list(counted), list(counted.values())
+        words, counts = list(map(list, counted)), list(counted.values())
         total = Counter()  # pair → how often it occurs
         where = defaultdict(set)  # pair → the words (by index) it is in, or once was in
         for i, word in enumerate(words):

@@ -113,6 +113,7 @@ class VisionTransformer(nn.Module):
         D, g = config.vision_width, config.image_size // config.patch
         if g * config.patch != config.image_size:
             raise ValueError(f"patches of {config.patch} do not tile {config.image_size} pixels")
+        assert isinstance(config.vision_depth, int)  # a ResNet's would be a tuple
         # A convolution whose stride is its kernel: one linear map, applied to each patch.
         self.conv1 = nn.Conv2d(3, D, config.patch, stride=config.patch, bias=False)
         self.class_embedding = nn.Parameter(D**-0.5 * torch.randn(D))

@@ -223,7 +223,7 @@ def make_job(args, row, sizes, config: TrainConfig, runtime):
 
     from minidalle import models
 
-    before = {}
+    before: dict[str, Any] = {}
     for name in row.needs:
         path = models.file_of(name, args.out)
         if not path.is_file():

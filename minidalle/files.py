@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: str | Path) -> Iterator[Path]:
     """Where to write what is to be in `path`: it is there when the block ends, or is as before.
 
     OSError, in one sentence that names the file, if it cannot be written; the disk may be full.

@@ -131,7 +131,7 @@ def check_numbers(candidates: int, keep: int, seed: int) -> None:
 
 def check_fit(models: Pretrained) -> None:
     """ValueError if the four parts were not trained for each other."""
-    bpe, dvae, dalle, clip = [getattr(part, "config", part) for part in models]
+    bpe, dvae, dalle, clip = models.bpe, models.dvae.config, models.dalle.config, models.clip.config
     pairs = [
         ("vocabularies", "BPE", bpe.vocab_size, "DALL·E", dalle.vocab_size),
         ("vocabularies with pads", "BPE", bpe.pad(clip.text_len), "CLIP", clip.vocab_size),

@@ -22,7 +22,6 @@ from minidalle.bench import peers
 from minidalle.bench.timing import (
     Row,
     Setting,
-    Works,
     beside,
     copy_limit,
     matmul_limit,
@@ -97,7 +96,7 @@ def bench_sample(asked: Setting) -> list[Row]:
     P = sum(p.numel() for name, p in model.named_parameters() if "blocks" in name or "image_head" in name)
     text = tokens(config, 1, device)[0]
     for batch in [asked.batch] if asked.batch else BATCHES:
-        theirs: Works = {}
+        theirs = {}
         if asked.peer:
             patched, llamagen = peers.dalle_pytorch(config, patched=True), peers.llamagen(config)
             theirs["LlamaGen"] = partial(llamagen, batch)
@@ -180,8 +179,8 @@ def draw_and_keep(config: DALLEConfig, candidates: int, kept: int, threads: int)
     torch.set_num_threads(threads)
     bpe, dvae, clip = BPE.load(DATA / "tiny" / "bpe.json"), *judges(config)
     models = Pretrained(bpe, DVAE(dvae), DALLE(config), CLIP(clip))
-    how = dict(temperature=1, guidance=1, truncate=True)
-    return watched(lambda: pipeline.draw(models, "a star", candidates, kept, **how))
+    drawing = partial(pipeline.draw, models, "a star", temperature=1, guidance=1, truncate=True)
+    return watched(lambda: drawing(candidates=candidates, keep=kept))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import re
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,8 +55,8 @@ class Row:
                 "limit": limit, "share": share, "why": self.why}
 
 
-Works = dict[str, Callable[[], object]]
-Limits = dict[str, Callable[[], float]]
+Works = Mapping[str, Callable[[], object]]
+Limits = Mapping[str, Callable[[], float]]
 
 
 def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[], object], theirs: Works,
@@ -72,7 +72,7 @@ def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[],
         for _ in range(asked.repeat + 1)
     ][1:]
     rates = {name: [turn[name] for turn in turns] for name in turns[0]}
-    others = [(rates[name], name) for name in [*limits, *theirs]]
+    others: list[tuple] = [(rates[name], name) for name in [*limits, *theirs]]
     return [Row(what, unit, rates["ours"], *other) for other in others or [()]]
 
 

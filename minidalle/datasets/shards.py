@@ -175,7 +175,8 @@ class Shard:
         try:
             return caption, read_picture(io.BytesIO(self.content(begin, end)), self.keys[i])
         except ValueError:
-            return self.leave_out(self.keys[i], pairs.BROKEN_PICTURE)
+            self.leave_out(self.keys[i], pairs.BROKEN_PICTURE)
+            return None
 
     def content(self, begin: int, end: int) -> bytes:
         """Some bytes of the tar."""

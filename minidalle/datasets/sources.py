@@ -57,7 +57,7 @@ class Scenes:
 
     def load(self, items: list) -> np.ndarray:
         """The scenes, painted."""
-        return np.stack([painting.paint(*item[1:], self.image_size) for item in items])
+        return np.stack([painting.paint(scene, places, self.image_size) for _, scene, places in items])
 
 
 class Pictures:
@@ -130,8 +130,8 @@ def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) 
     pack = emoji.load_pack()
     others = [name for name in scenes.BACKGROUNDS if name != "white"]
     variants, pictures = [], []
-    for i in np.flatnonzero(np.isin(pack.split, splits)):
-        for name in ["white"] + [others[(int(i) + 2 * k) % len(others)] for k in range(coloured)]:
+    for i in np.flatnonzero(np.isin(pack.split, splits)).tolist():
+        for name in ["white"] + [others[(i + 2 * k) % len(others)] for k in range(coloured)]:
             templates = range(len(emoji.TEMPLATES))
             variants.append(tuple(emoji.caption(pack, i, t, said) for t in templates for said in (name, None)))
             pictures.append(emoji.compose(pack.pixels[i], scenes.BACKGROUNDS[name]))

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from minidalle.masks import offsets
 from minidalle.transformer import DALLE
 
-Window = slice | Tensor  # image positions
+Window: TypeAlias = slice | Tensor  # image positions
 
 
 @contextmanager
@@ -92,7 +93,7 @@ class FastCache:
         if n > 1:  # the first ones, which see each other as the mask says
             keys, values = (x.flatten(0, 2) for x in (k, v))
         else:
-            keys, values, mask = *self.seen(layer), None
+            (keys, values), mask = self.seen(layer), None
         found = self.mix(layer, q, keys, values, mask).view(C, H, M, n, d)
         return found.transpose(1, 2).reshape(C * M, H, n, d)
 

@@ -162,7 +162,7 @@ def with_article(name: str) -> str:
     return f"an {name}" if vowel and not name.startswith(("uni", "eu", "ewe", "one-")) else f"a {name}"
 
 
-def caption(pack: EmojiPack, i: int, template: int = 0, background: str | None = None) -> str:
+def caption(pack: EmojiPack, i: int | np.integer, template: int = 0, background: str | None = None) -> str:
     """A caption of picture i by row `template` of TEMPLATES, with the background or without.
 
     "a drawing of an octopus on an orange background"

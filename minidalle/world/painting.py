@@ -98,13 +98,13 @@ def sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
     if fill == "outlined":
         inside = inside & ~_shrink(inside, round(side * fine / 9))
     cover = _average(inside[..., None], fine)
-    colour = np.float32(COLOURS[colour])
+    rgb = np.float32(COLOURS[colour])
     if fill != "striped":
-        return cover * colour, cover
+        return cover * rgb, cover
     # Bands two pixels high at 32×32 (a sixth of the thing), in the colour and in a pale tint of it by turns.
     dark = inside & (np.arange(side * fine)[:, None] // (round(side / 6) * fine) % 2 == 0)
     dark = _average(dark[..., None], fine)
-    return dark * colour + (cover - dark) * (0.25 * colour + 0.75 * 255), cover
+    return dark * rgb + (cover - dark) * (0.25 * rgb + 0.75 * 255), cover
 
 
 def _average(inside: np.ndarray, fine: int) -> np.ndarray:
