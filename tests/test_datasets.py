@@ -20,6 +20,11 @@ from minidalle.world import scenes
 from minidalle.world.judge import differences
 
 
+@pytest.fixture(scope="module", params=["scenes", "emoji", "both"])
+def source(request):  # made once: there are 12 000 pictures of emoji
+    return open_data(request.param, near_misses=2)
+
+
 @pytest.fixture(scope="module")
 def emoji():
     return emoji_pictures()
@@ -33,9 +38,7 @@ def test_to_tensor_maps_0_to_255_onto_0_to_1():
     assert x[0, :, 1, 2].tolist() == pytest.approx([0, 0.2, 1]) and x.sum().item() == pytest.approx(1.2)
 
 
-@pytest.mark.parametrize("name", ["scenes", "emoji", "both"])
-def test_a_batch_is_a_function_of_its_random_numbers(name):
-    source = open_data(name, near_misses=2)
+def test_a_batch_is_a_function_of_its_random_numbers(source):
     captions, pictures = draw_batch(source, Random("5 7"), 9)
     assert len(captions) == len(pictures) == 9
     assert pictures.dtype == np.uint8 and pictures.shape[1:] == (32, 32, 3)
@@ -83,10 +86,8 @@ def test_nothing_twice_while_there_is_enough():
     assert three.captions(items) == [("one", "two", "three")[i] for i, _ in items]
 
 
-@pytest.mark.parametrize("name", ["scenes", "emoji", "both"])
-def test_a_part_of_a_batch_is_that_part_of_the_whole(name):
+def test_a_part_of_a_batch_is_that_part_of_the_whole(source):
     """What a process loads of a batch that several share."""
-    source = open_data(name)
     items = source.choose(Random(3), 8)
     captions, pictures = source.captions(items), source.load(items)
     for part in (slice(0, 2), slice(2, 8), slice(4, 5)):

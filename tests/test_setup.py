@@ -139,6 +139,7 @@ NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 
 
 @needs_make
+@pytest.mark.skipif(shutil.which("timeout") is None, reason="it pretends to be on Linux")
 @pytest.mark.parametrize("system, driver, asked, answers, words, taken", [
     ("Linux", "", "", True, "for the CPU", "the index"),
     ("Linux", "", "", False, "does not answer", None),
