@@ -1,4 +1,4 @@
-"""Draw the figures of the README and docs/results.md: `python data/draw_figures.py`, about a minute.
+"""Draw the figures of README.md and docs/results.md: `python data/draw_figures.py`, a minute.
 
 data/sheet.png: each row is CLIP's best six of 32 candidates of seed 0; nobody picks by hand.
 None of the scenes' captions was in the training data (`scenes.split`).
