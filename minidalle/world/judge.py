@@ -50,9 +50,9 @@ class Limits:
     detail: float  # at least this, see `_detail`
 
 
-# Real pictures, sent through the dVAE that is shipped, set these limits: one in two hundred has a
-# worse patch, and one in a hundred has less detail. They are constants, so that a weaker dVAE
-# does not get laxer ones. Made by `minidalle evaluate --split limits --captions 10000`.
+# Real pictures of 32×32, sent through the dVAE that is shipped, set these limits: one in two
+# hundred has a worse patch, and one in a hundred has less detail. They are constants, so that a
+# weaker dVAE does not get laxer ones. Made by `minidalle evaluate --split limits --captions 10000`.
 LIMITS = Limits(worst=0.883, detail=0.290)
 
 
@@ -208,11 +208,11 @@ def _read_on(pictures: Tensor, background: str) -> Iterator[tuple[float, Reading
         found, share = _pick(best[i], which[i], things, energy, sides)
         added = _repaint(found, templates, picture)
         left = float((picture - ground - added).square().sum())
-        reading = Reading(None)
         if share > (1 - UNCLEAR) * float(total[i]):
-            near = _compare(picture - ground, added)
-            reading = Reading(*_assemble(found, background), *near)
-        yield left, reading
+            near = _worst(picture - ground, added), _detail(picture - ground, added)
+            yield left, Reading(*_assemble(found, background), *near)
+        else:
+            yield left, Reading(None)
 
 
 def _pick(best, which, things, energy, sides) -> tuple[list[Found], float]:
@@ -256,14 +256,10 @@ def _repaint(found: list[Found], templates: Tensor, like: Tensor) -> Tensor:
     return added
 
 
-def _compare(seen: Tensor, repainted: Tensor) -> tuple[float, float]:
-    """`worst` and `detail` of a picture and its repainting, (3, H, W), both less the background."""
-    return _worst(seen, repainted), _detail(seen, repainted)
-
-
 def _worst(seen: Tensor, repainted: Tensor) -> float:
     """The largest squared difference of a patch, relative to what a dVAE may be forgiven there.
 
+    Picture and repainting are (3, H, W), from 0 to 1, both less the background.
     A patch is a square of the paper on which things stand, 4×4 of 32×32 pixels. A dVAE errs at
     edges, less where a thing differs from the background, and little on the background itself.
     """
