@@ -29,27 +29,54 @@ from minidalle.world.emoji import OBJECTS, compose, held_out
 
 # package, version, sha256 of the tarball
 PACKAGES = {
-    "twemoji": ("@iconify-json/twemoji", "1.2.5",
-                "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7"),
-    "noto": ("@iconify-json/noto", "1.2.9",
-             "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"),
-    "noto-v1": ("@iconify-json/noto-v1", "1.2.5",
-                "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37"),
-    "fluent-emoji": ("@iconify-json/fluent-emoji", "1.2.7",
-                     "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b"),
-    "fluent-emoji-flat": ("@iconify-json/fluent-emoji-flat", "1.2.6",
-                          "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175"),
-    "names": ("cldr-annotations-full", "48.2.0",
-              "28576e51225deb51e3ddd734b0f824a0079682cb5d8c27faa9f68149317a14d1"),
-    "more-names": ("cldr-annotations-derived-full", "48.2.0",
-                   "4be946ff5815f806ec78b50363d577a769f2fbfb90c6380a44e161a92436996e"),
+    "twemoji": (
+        "@iconify-json/twemoji",
+        "1.2.5",
+        "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
+    ),
+    "noto": (
+        "@iconify-json/noto",
+        "1.2.9",
+        "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
+    ),
+    "noto-v1": (
+        "@iconify-json/noto-v1",
+        "1.2.5",
+        "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
+    ),
+    "fluent-emoji": (
+        "@iconify-json/fluent-emoji",
+        "1.2.7",
+        "8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b",
+    ),
+    "fluent-emoji-flat": (
+        "@iconify-json/fluent-emoji-flat",
+        "1.2.6",
+        "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
+    ),
+    "names": (
+        "cldr-annotations-full",
+        "48.2.0",
+        "28576e51225deb51e3ddd734b0f824a0079682cb5d8c27faa9f68149317a14d1",
+    ),
+    "more-names": (
+        "cldr-annotations-derived-full",
+        "48.2.0",
+        "4be946ff5815f806ec78b50363d577a769f2fbfb90c6380a44e161a92436996e",
+    ),
 }
 
 STYLES = ("twemoji", "noto", "noto-v1", "fluent-emoji", "fluent-emoji-flat")
 
 # Flags, symbols and people (with their skin tones) are left out.
-GROUPS = ("Animals & Nature", "Food & Drink", "Activities", "Travel & Places", "Objects",
-          "Smileys & Emotion")
+GROUPS = (
+    "Animals & Nature",
+    "Food & Drink",
+    "Activities",
+    "Travel & Places",
+    "Objects",
+    "Smileys & Emotion",
+)
 
 # Microsoft: "the Clippy-like paperclip, [...] technologist and video games emojis" are not open.
 NOT_OPEN = {"paperclip", "linked-paperclips", "video-game", "joystick"}
@@ -82,7 +109,7 @@ def plain(text: str) -> str:
     >>> plain("Eight O’Clock: “piñata”")
     'eight o\\'clock "pinata"'
     """
-    for curly, straight in ("’'", "‘'", "“\"", "”\"", (": ", " ")):
+    for curly, straight in ("’'", "‘'", '“"', '”"', (": ", " ")):
         text = text.replace(curly, straight)
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower().strip()
 
@@ -123,8 +150,9 @@ def render(svg: str, size: int) -> np.ndarray:
     import resvg_py
 
     side = size * OVERSAMPLE
-    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=side, height=side,
-                                      skip_system_fonts=True))
+    png = bytes(
+        resvg_py.svg_to_bytes(svg_string=svg, width=side, height=side, skip_system_fonts=True)
+    )
     rgba = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"), np.float64) / 255
     rgba[..., :3] *= rgba[..., 3:]  # average light, not paint: transparent pixels have no colour
     rgba = rgba.reshape(size, OVERSAMPLE, size, OVERSAMPLE, 4).mean((1, 3))
@@ -189,7 +217,12 @@ def build(tarballs: dict[str, Path], size: int) -> dict[str, np.ndarray]:
     pixels = np.stack([render(svg, size) for svg in pictures])
     # The split is decided at 32 pixels, so that it is the same at every size.
     small = pixels if size == 32 else np.stack([render(svg, 32) for svg in pictures])
-    keep = {slug for slug, _ in OBJECTS.values()} | {"squid", "rocket", "tent", "house"}  # (objects once)
+    keep = {slug for slug, _ in OBJECTS.values()} | {
+        "squid",
+        "rocket",
+        "tent",
+        "house",
+    }  # (objects once)
     return {
         "pixels": pixels,
         "concept": concept,
@@ -230,8 +263,10 @@ def main() -> None:
         arrays = build({key: fetch(key, folder) for key in PACKAGES}, args.size)
     digest = write(args.out, arrays)
     split = np.bincount(arrays["split"], minlength=3)
-    print(f"{len(arrays['pixels'])} pictures of {len(arrays['names'])} concepts: {split[0]} train, "
-          f"{split[1]} of unseen concepts, {split[2]} unseen combinations")
+    print(
+        f"{len(arrays['pixels'])} pictures of {len(arrays['names'])} concepts: {split[0]} train, "
+        f"{split[1]} of unseen concepts, {split[2]} unseen combinations"
+    )
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
 
 

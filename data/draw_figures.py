@@ -69,8 +69,9 @@ def draw_curve(measured: dict, path) -> None:
         sizes = [n for n in (1, 2, 4, 8, 16, 32) if f"best of {n}" in part]
         rates = [100 * part[f"best of {n}"] for n in sizes]
         errors = [100 * part[f"best of {n} ±"] for n in sizes]
-        axis.errorbar(sizes, rates, errors, color=colour, marker=marker, capsize=3,
-                      label=f"{split} captions")
+        axis.errorbar(
+            sizes, rates, errors, color=colour, marker=marker, capsize=3, label=f"{split} captions"
+        )
     axis.set_xscale("log", base=2)
     axis.set_xticks(sizes, sizes)
     axis.set(xlabel="candidates that CLIP chooses from", ylabel="judged exact, %")
@@ -88,13 +89,29 @@ def draw_diversity(measured: dict, path) -> None:
             names = [f"guidance {guidance:g}, temperature {t:g}" for t in TEMPERATURES]
             exact = [100 * part[f"exact, {name}"] for name in names]
             varied = [part[f"{what}, {name}"] for name in names]
-            bars = dict(yerr=[100 * part[f"exact, {name} ±"] for name in names],
-                        xerr=[part[f"{what}, {name} ±"] for name in names], elinewidth=0.5)
-            axis.errorbar(varied, exact, **bars, color=colour, marker=marker, lw=1,
-                          label=f"guidance {guidance:g}")
+            bars = dict(
+                yerr=[100 * part[f"exact, {name} ±"] for name in names],
+                xerr=[part[f"{what}, {name} ±"] for name in names],
+                elinewidth=0.5,
+            )
+            axis.errorbar(
+                varied,
+                exact,
+                **bars,
+                color=colour,
+                marker=marker,
+                lw=1,
+                label=f"guidance {guidance:g}",
+            )
             for x, y, temperature in zip(varied, exact, TEMPERATURES):
-                axis.annotate(f"{temperature:g}", (x, y), (4, 4), textcoords="offset points",
-                              color=colour, fontsize=8)
+                axis.annotate(
+                    f"{temperature:g}",
+                    (x, y),
+                    (4, 4),
+                    textcoords="offset points",
+                    color=colour,
+                    fontsize=8,
+                )
         axis.axvline(part[f"{what}, as painted"], color="grey", ls=":", label="as painted")
         axis.set(xlabel=f"entropy of the {what}, bits")
         axis.grid(alpha=0.3)

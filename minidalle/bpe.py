@@ -49,7 +49,12 @@ BYTE_ID = [BYTES.index(b) for b in range(256)]
 LETTERS = {b: chr(b if i < 188 else 256 + i - 188) for i, b in enumerate(BYTES)}
 
 # How the `tokenizers` package, whose files are ours too, is told what `split_words` does.
-BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+BYTE_LEVEL = {
+    "type": "ByteLevel",
+    "add_prefix_space": False,
+    "trim_offsets": True,
+    "use_regex": False,
+}
 RULES = {
     "normalizer": {"type": "Lowercase"},
     "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
@@ -155,8 +160,9 @@ class BPE:
         bar.close()
         return cls(merges)
 
-    def encode(self, text: str, dropout: float = 0.0,
-               generator: torch.Generator | None = None) -> list[int]:
+    def encode(
+        self, text: str, dropout: float = 0.0, generator: torch.Generator | None = None
+    ) -> list[int]:
         """The ids of the lower-cased text, without start-of-text or pads.
 
         dropout: BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267), the probability with
@@ -197,8 +203,11 @@ class BPE:
         """Replay the merges on one word: at each step, of those possible, the first learned."""
         ids = self.spell(word)
         while True:
-            found = [(self.merges[pair], i) for i, pair in enumerate(zip(ids, ids[1:]))
-                     if pair in self.merges and not (dropout and coin.random() < dropout)]
+            found = [
+                (self.merges[pair], i)
+                for i, pair in enumerate(zip(ids, ids[1:]))
+                if pair in self.merges and not (dropout and coin.random() < dropout)
+            ]
             if not found:
                 return ids
             new = min(found)[0]
@@ -219,8 +228,14 @@ class BPE:
         """
         return [self.vocab[i].decode("utf-8", errors="replace") for i in self.encode(text)]
 
-    def frame(self, text: str, length: int, truncate: bool = False, dropout: float = 0.0,
-              generator: torch.Generator | None = None) -> list[int]:
+    def frame(
+        self,
+        text: str,
+        length: int,
+        truncate: bool = False,
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> list[int]:
         """Exactly `length` (T) ids: start-of-text, the caption, a pad at each position left.
 
         With V = 1024, T = 6 and ids 64, 300 → [1024, 64, 300, 1028, 1029, 1030].
@@ -232,13 +247,21 @@ class BPE:
         ids = self.encode(text, dropout, generator)
         limit = length - 1  # one place is for start-of-text
         if len(ids) > limit and not truncate:
-            raise ValueError(f"the caption has {len(ids)} tokens and the limit is {limit}: "
-                             f"shorten it, or use --truncate to keep its first {limit}")
+            raise ValueError(
+                f"the caption has {len(ids)} tokens and the limit is {limit}: "
+                f"shorten it, or use --truncate to keep its first {limit}"
+            )
         ids = [self.start, *ids[:limit]]
         return ids + [self.pad(position) for position in range(len(ids), length)]
 
-    def frames(self, texts: Iterable[str], length: int, truncate: bool = False,
-               dropout: float = 0.0, generator: torch.Generator | None = None) -> torch.Tensor:
+    def frames(
+        self,
+        texts: Iterable[str],
+        length: int,
+        truncate: bool = False,
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
         """The frames of B captions → (B, T) int64. Errors as in `frame`."""
         rows = [self.frame(text, length, truncate, dropout, generator) for text in texts]
         return torch.tensor(rows, dtype=torch.long).reshape(len(rows), length)
@@ -270,7 +293,15 @@ class BPE:
             raise FileNotFoundError(f"no vocabulary {path}{cls.hint}")
         try:
             return cls(cls.merges_in(Path(path).read_bytes()))
-        except (ValueError, KeyError, TypeError, RecursionError, EOFError, OSError, zlib.error) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+            EOFError,
+            OSError,
+            zlib.error,
+        ) as error:
             raise ValueError(f"{path} is truncated or {cls.kind}{cls.hint}") from error
 
     @classmethod
@@ -283,7 +314,9 @@ class BPE:
         return merges
 
 
-def read_merges(pairs: Iterable[Sequence[str]], ids: dict[str, int]) -> tuple[list[Pair], dict[str, int]]:
+def read_merges(
+    pairs: Iterable[Sequence[str]], ids: dict[str, int]
+) -> tuple[list[Pair], dict[str, int]]:
     """Merges as a file spells them → as ids, and the ids of all names, these and the new ones.
 
     `ids` are those from before the first merge. KeyError or ValueError if the file is not whole.

@@ -32,7 +32,9 @@ MAX_SCALE = 100.0  # section 2.5: larger factors made training unstable
 
 def quick_gelu(x: Tensor) -> Tensor:
     """x · sigmoid(1.702 x), CLIP's approximation of GELU; any shape. quick_gelu(1) = 0.8458."""
-    gate = (1.702 * x).sigmoid_()  # in place: large new tensors take longer than the numbers in them
+    gate = (
+        1.702 * x
+    ).sigmoid_()  # in place: large new tensors take longer than the numbers in them
     return gate * x if gate.requires_grad else gate.mul_(x)
 
 
@@ -160,7 +162,9 @@ def contrastive_loss(logits: Tensor) -> Tensor:
 Loss = tuple[Tensor, dict[str, Tensor]]
 
 
-def clip_loss(pictures: Tensor, captions: Tensor, scale: Tensor, hidden: Tensor | None = None) -> Loss:
+def clip_loss(
+    pictures: Tensor, captions: Tensor, scale: Tensor, hidden: Tensor | None = None
+) -> Loss:
     """The contrastive loss of unit features (M, E) and (B, E), in nats, and parts without gradient.
 
     hidden (M,) bool: pictures that do not count. Parts: the shares of pictures and of captions
@@ -192,8 +196,13 @@ class CLIP(nn.Module):
         if isinstance(config.vision_depth, int):
             self.visual = VisionTransformer(config)
         else:
-            self.visual = ResNet(config.vision_depth, config.vision_width, config.vision_heads,
-                                 config.image_size, config.embed)
+            self.visual = ResNet(
+                config.vision_depth,
+                config.vision_width,
+                config.vision_heads,
+                config.image_size,
+                config.embed,
+            )
         self.token_embedding = nn.Embedding(config.vocab_size, D)
         self.positional_embedding = nn.Parameter(0.01 * torch.randn(config.text_len, D))
         self.transformer = Transformer(D, config.text_depth, config.text_heads, causal=True)
@@ -238,9 +247,7 @@ class CLIP(nn.Module):
             self.logit_scale.clamp_(max=math.log(MAX_SCALE))
         return self.logit_scale.exp()
 
-    def forward(
-        self, images: Tensor, text: Tensor, loss: Callable[..., Loss] = clip_loss
-    ) -> Loss:
+    def forward(self, images: Tensor, text: Tensor, loss: Callable[..., Loss] = clip_loss) -> Loss:
         """B captions and their pictures → loss in nats, and parts (see `clip_loss`).
 
         Pictures beyond the first B belong to no caption. `loss` may be another function of the
@@ -248,7 +255,9 @@ class CLIP(nn.Module):
         ValueError if there are fewer pictures than captions.
         """
         if len(images) < len(text):
-            raise ValueError(f"expected a picture for each of {len(text)} captions, got {len(images)}")
+            raise ValueError(
+                f"expected a picture for each of {len(text)} captions, got {len(images)}"
+            )
         pictures = F.normalize(self.encode_image(images), dim=-1)
         captions = F.normalize(self.encode_text(text), dim=-1)
         return loss(pictures, captions, self.scale())

@@ -92,7 +92,9 @@ def train(args) -> None:
         raise ValueError(f"unknown model {args.model!r}: there is bpe, {', '.join(MODELS)}")
     set_threads(args.threads)
     done = existing(args.model, args.out)
-    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):  # torchrun starts us again after a crash
+    if int(
+        os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)
+    ):  # torchrun starts us again after a crash
         args.resume = done is not None
     if done and not (args.resume or args.overwrite):
         raise ValueError(
@@ -195,7 +197,9 @@ def stored_config(checkpoint, steps: int | None) -> TrainConfig:
     try:
         config = TrainConfig(**about["config"] | {"betas": tuple(about["config"]["betas"])})
     except (KeyError, TypeError):
-        raise ValueError(f"{checkpoint.path} is of another version of minidalle: begin again") from None
+        raise ValueError(
+            f"{checkpoint.path} is of another version of minidalle: begin again"
+        ) from None
     if steps and steps < about["step"]:
         raise ValueError(f"{checkpoint.path} has done {about['step']} steps, more than {steps}")
     return replace(config, steps=steps or config.steps)
@@ -212,7 +216,10 @@ def with_length(args, job, config: TrainConfig, runtime) -> TrainConfig:
     if args.steps:
         return replace(config, steps=args.steps)
     if args.minutes and not args.resume:
-        say(runtime, f"{args.model}: timing some steps, to see how many fit into {args.minutes:g} minutes")
+        say(
+            runtime,
+            f"{args.model}: timing some steps, to see how many fit into {args.minutes:g} minutes",
+        )
         return replace(config, steps=training.steps_in(args.minutes, job, config, runtime))
     return config
 
@@ -237,9 +244,11 @@ def make_job(args, row, sizes, config: TrainConfig, runtime):
 
 def command_line(args, config: TrainConfig) -> str:
     """What to type for the same run again, whatever the speed of the machine; no folders."""
-    return (f"minidalle train {args.model} --preset {args.preset} "
-            f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
-            f"--seed {args.seed} --steps {config.steps}")
+    return (
+        f"minidalle train {args.model} --preset {args.preset} "
+        f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
+        f"--seed {args.seed} --steps {config.steps}"
+    )
 
 
 def machine() -> str:
@@ -322,7 +331,11 @@ def plan(args) -> None:
     layout = chapter.Layout(args.gpus, args.share, args.shard_size, recompute=args.recompute)
     rows = chapter.plan(find_preset(args.preset), args.gpu, layout, args.image_batch, args.mfu)
     if args.json:
-        print(json.dumps([dict(zip(("what", "value", "unit", "source"), row)) for row in rows], indent=2))
+        print(
+            json.dumps(
+                [dict(zip(("what", "value", "unit", "source"), row)) for row in rows], indent=2
+            )
+        )
         return
     for what, value, unit, source in rows:
         value = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
@@ -345,12 +358,16 @@ def bench(args) -> None:
     config = find_preset(args.preset).dalle if args.preset else chapter.MIDDLE
     config = replace(config, depth=args.depth or config.depth)
     runtime = SingleProcess(find_device(args.device), args.grad_accum_steps, tuning(args))
-    asked = timing.Setting(config, args.batch, args.repeat, runtime, args.bf16, args.peer, args.profile)
+    asked = timing.Setting(
+        config, args.batch, args.repeat, runtime, args.bf16, args.peer, args.profile
+    )
     text = around_marks(args.into) if args.into else None  # not after half an hour
     paths = BENCHES if args.path == "all" else [args.path]
     rows = [row.figures() for path in paths for row in chapter.BENCHES[path](asked)]
     threads = torch.get_num_threads()
-    printed = f"{today()}, {machine()}, {args.device}, {threads} of its threads\n\n{timing.table(rows)}\n"
+    printed = (
+        f"{today()}, {machine()}, {args.device}, {threads} of its threads\n\n{timing.table(rows)}\n"
+    )
     if text:
         part = args.into.with_name(args.into.name + ".part")
         part.write_text(printed.join(text), encoding="utf-8")
@@ -366,5 +383,7 @@ def around_marks(path: Path) -> tuple[str, str]:
     begin, end = "<!-- minidalle bench -->\n", "<!-- end of minidalle bench -->"
     text = path.read_text("utf-8")
     if not 0 <= text.find(begin) < text.find(end):
-        raise ValueError(f"{path} has no place for the figures: a line {begin.strip()} and one {end}")
+        raise ValueError(
+            f"{path} has no place for the figures: a line {begin.strip()} and one {end}"
+        )
     return text[: text.find(begin) + len(begin)], text[text.find(end) :]

@@ -127,10 +127,23 @@ def _tiny() -> Preset:
     """32×32 pixels, 8×8 codes: minutes on two CPU cores."""
     vocab_size, text_len = 1024, 32
     dvae = DVAEConfig(image_size=32, codebook_size=512, width=256, blocks=2, code_width=64, patch=4)
-    dalle = DALLEConfig(vocab_size, text_len, dvae.codebook_size, dvae.grid, width=128, depth=4, heads=4, kernel=5)
-    clip = CLIPConfig(embed=128, image_size=32, patch=4, vision_width=128, vision_depth=4,
-                      vision_heads=4, vocab_size=vocab_size + 1 + text_len, text_len=text_len, text_width=128,
-                      text_depth=3, text_heads=4, end=vocab_size + 1)
+    dalle = DALLEConfig(
+        vocab_size, text_len, dvae.codebook_size, dvae.grid, width=128, depth=4, heads=4, kernel=5
+    )
+    clip = CLIPConfig(
+        embed=128,
+        image_size=32,
+        patch=4,
+        vision_width=128,
+        vision_depth=4,
+        vision_heads=4,
+        vocab_size=vocab_size + 1 + text_len,
+        text_len=text_len,
+        text_width=128,
+        text_depth=3,
+        text_heads=4,
+        end=vocab_size + 1,
+    )
     return Preset(dvae, dalle, clip, {
         "dvae": TrainConfig(12_000, 16, lr=6e-3, final_lr=6e-5, betas=(0.9, 0.99), weight_decay=1e-4, ema_decay=0.995),
         "clip": TrainConfig(7_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
@@ -141,11 +154,26 @@ def _tiny() -> Preset:
 def _small() -> Preset:
     """64×64 pixels, 16×16 codes: for one GPU."""
     vocab_size, text_len = 2048, 64
-    dvae = DVAEConfig(image_size=64, codebook_size=1024, width=128, blocks=4, code_width=128, patch=4)
-    dalle = DALLEConfig(vocab_size, text_len, dvae.codebook_size, dvae.grid, width=512, depth=12, heads=8, kernel=7)
-    clip = CLIPConfig(embed=256, image_size=64, patch=8, vision_width=256, vision_depth=6,
-                      vision_heads=4, vocab_size=vocab_size + 1 + text_len, text_len=text_len, text_width=256,
-                      text_depth=6, text_heads=4, end=vocab_size + 1)
+    dvae = DVAEConfig(
+        image_size=64, codebook_size=1024, width=128, blocks=4, code_width=128, patch=4
+    )
+    dalle = DALLEConfig(
+        vocab_size, text_len, dvae.codebook_size, dvae.grid, width=512, depth=12, heads=8, kernel=7
+    )
+    clip = CLIPConfig(
+        embed=256,
+        image_size=64,
+        patch=8,
+        vision_width=256,
+        vision_depth=6,
+        vision_heads=4,
+        vocab_size=vocab_size + 1 + text_len,
+        text_len=text_len,
+        text_width=256,
+        text_depth=6,
+        text_heads=4,
+        end=vocab_size + 1,
+    )
     return Preset(dvae, dalle, clip, {
         "dvae": TrainConfig(20_000, 64, lr=2e-3, final_lr=2e-5, betas=(0.9, 0.99), weight_decay=1e-4, ema_decay=0.999),
         "clip": TrainConfig(10_000, 512, lr=5e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),

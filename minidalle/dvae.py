@@ -167,7 +167,9 @@ def paper_decoder(config: DVAEConfig) -> nn.Sequential:
     """Codes' vectors (B, code width, h, w) → μ of red, green, blue, then ln b of each: 43.8 M."""
     widths = [config.width * 2**g for g in reversed(range(config.groups))]
     return nn.Sequential(
-        *groups(config, config.code_width, widths, (1, 3, 3, 3), lambda: nn.Upsample(scale_factor=2)),
+        *groups(
+            config, config.code_width, widths, (1, 3, 3, 3), lambda: nn.Upsample(scale_factor=2)
+        ),
         nn.ReLU(),
         conv(widths[-1], 6, 1),
     )
@@ -220,8 +222,12 @@ class DVAE(nn.Module):
         self.decoder = patch_decoder(config) if config.patch else paper_decoder(config)
         if config.patch:
             nn.init.normal_(self.codebook.weight)  # a one-hot picture has one input per place
-            self.ln_sharpness = nn.Parameter(torch.tensor(math.log(2 / math.sqrt(config.code_width))))
-        self.to(memory_format=torch.channels_last)  # the same numbers, up to a quarter faster on a CPU
+            self.ln_sharpness = nn.Parameter(
+                torch.tensor(math.log(2 / math.sqrt(config.code_width)))
+            )
+        self.to(
+            memory_format=torch.channels_last
+        )  # the same numbers, up to a quarter faster on a CPU
 
     def logits(self, images: Tensor) -> Tensor:
         """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w).

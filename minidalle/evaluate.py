@@ -29,8 +29,14 @@ Figures = dict[str, float]
 GUIDANCES, TEMPERATURES = (1.0, 1.25, 1.5, 2.0), (0.5, 0.7, 0.85, 1.0)  # of `diversity`
 
 
-def evaluate(models: Pretrained, parts: list[str], captions: int = 500, candidates: int = 32,
-             seed: int = 0, draw: Callable = pipeline.draw) -> dict[str, Figures]:
+def evaluate(
+    models: Pretrained,
+    parts: list[str],
+    captions: int = 500,
+    candidates: int = 32,
+    seed: int = 0,
+    draw: Callable = pipeline.draw,
+) -> dict[str, Figures]:
     """The figures of each part named, as {part: {measure: number}}; PARTS lists the parts.
 
     `draw` is called like `pipeline.draw`.
@@ -82,8 +88,9 @@ def through(dvae: DVAE, pictures: np.ndarray) -> np.ndarray:
     return np.concatenate([to_uint8(dvae.decode(dvae.encode(chunk))).numpy() for chunk in chunks])
 
 
-def reconstruction(models: Pretrained, captions: int, candidates: int, seed: int,
-                   draw: Callable = pipeline.draw) -> Figures:
+def reconstruction(
+    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+) -> Figures:
     """Mean PSNR in dB of held-out pictures through the dVAE, and how it uses its codebook."""
     held_out = {
         "scenes": Scenes(models.dvae.config.image_size, "unseen"),
@@ -109,8 +116,9 @@ def fresh(rng: Random, count: int) -> tuple[list[scenes.Scene], np.ndarray]:
     return asked, np.stack([painting.draw(scene, rng) for scene in asked])
 
 
-def calibration(models: Pretrained, captions: int, candidates: int, seed: int,
-                draw: Callable = pipeline.draw) -> Figures:
+def calibration(
+    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+) -> Figures:
     """How many real pictures the judge of scenes calls exact, and how many spoilt ones.
 
     Beside it how many it merely reads right ("reading only"): that alone would be too lenient.
@@ -119,14 +127,20 @@ def calibration(models: Pretrained, captions: int, candidates: int, seed: int,
     asked, real = fresh(rng, captions)
     near = np.stack([painting.draw(scenes.variation(scene, rng), rng) for scene in asked])
     over, missing = spoil.paint_over(real, rng), spoil.erase(real, rng)
-    shown = {"real": real, "real, through the dVAE": through(dvae, real),
-             "near misses": near, "near misses, through the dVAE": through(dvae, near),
-             "a quarter painted over": over,
-             "a quarter painted over, through the dVAE": through(dvae, over),
-             "through the dVAE, then painted over": spoil.paint_over(through(dvae, real), rng),
-             "a patch erased": missing, "a patch erased, through the dVAE": through(dvae, missing),
-             "blurred 3×3": spoil.blur(real, 3), "blurred 5×5": spoil.blur(real, 5),
-             "through the dVAE, then blurred 3×3": spoil.blur(through(dvae, real), 3)}
+    shown = {
+        "real": real,
+        "real, through the dVAE": through(dvae, real),
+        "near misses": near,
+        "near misses, through the dVAE": through(dvae, near),
+        "a quarter painted over": over,
+        "a quarter painted over, through the dVAE": through(dvae, over),
+        "through the dVAE, then painted over": spoil.paint_over(through(dvae, real), rng),
+        "a patch erased": missing,
+        "a patch erased, through the dVAE": through(dvae, missing),
+        "blurred 3×3": spoil.blur(real, 3),
+        "blurred 5×5": spoil.blur(real, 5),
+        "through the dVAE, then blurred 3×3": spoil.blur(through(dvae, real), 3),
+    }
     figures = {}
     for name, pictures in shown.items():
         readings = judge.examine(pictures)
@@ -136,8 +150,9 @@ def calibration(models: Pretrained, captions: int, candidates: int, seed: int,
     return figures
 
 
-def limits(models: Pretrained, captions: int, candidates: int, seed: int,
-           draw: Callable = pipeline.draw) -> Figures:
+def limits(
+    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+) -> Figures:
     """What `judge.LIMITS` would be with this dVAE; the ones in force are of the shipped one.
 
     The scenes are others than those of `calibration`.
@@ -145,8 +160,10 @@ def limits(models: Pretrained, captions: int, candidates: int, seed: int,
     asked, real = fresh(Random(f"{seed} limits"), captions)
     readings = judge.examine(through(models.dvae, real))
     right = [r for s, r in zip(asked, readings) if not judge.differences(s, r.scene)]
-    return {"worst": float(np.quantile([r.worst for r in right], 0.995)),
-            "detail": float(np.quantile([r.detail for r in right], 0.01))}
+    return {
+        "worst": float(np.quantile([r.worst for r in right], 0.995)),
+        "detail": float(np.quantile([r.detail for r in right], 0.01)),
+    }
 
 
 # ---- drawings of scenes -----------------------------------------------------------------
@@ -155,8 +172,13 @@ def limits(models: Pretrained, captions: int, candidates: int, seed: int,
 def exactness(wanted: str) -> Callable[..., Figures]:
     """The exact rate of captions of one split: of single samples, and of CLIP's best of n."""
 
-    def measure(models: Pretrained, captions: int, candidates: int, seed: int,
-                draw: Callable = pipeline.draw) -> Figures:
+    def measure(
+        models: Pretrained,
+        captions: int,
+        candidates: int,
+        seed: int,
+        draw: Callable = pipeline.draw,
+    ) -> Figures:
         rng, asked = Random(f"{seed} {wanted}"), {}
         while len(asked) < captions:  # all different
             scene = scenes.sample_scene(rng, wanted)
@@ -191,8 +213,9 @@ def summary(exact: np.ndarray, read: np.ndarray, picked: dict[int, np.ndarray]) 
 # ---- drawings of emoji ------------------------------------------------------------------
 
 
-def recognition(models: Pretrained, captions: int, candidates: int, seed: int,
-                draw: Callable = pipeline.draw) -> Figures:
+def recognition(
+    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+) -> Figures:
     """How many drawings of an emoji look most like a real picture of that emoji.
 
     Beside it what the judge makes of real pictures. "near copies" are drawings as near to some
@@ -202,7 +225,7 @@ def recognition(models: Pretrained, captions: int, candidates: int, seed: int,
     train = np.flatnonzero(pack.split == emoji.TRAIN).tolist()
     rng.shuffle(train)
     shown = {pack.concept[i]: i for i in train}  # one picture of each concept
-    shown = np.array(list(shown.values())[:min(captions, 200)])
+    shown = np.array(list(shown.values())[: min(captions, 200)])
     concepts = pack.concept[shown]
     real = emoji.compose(pack.pixels[shown], emoji_judge.WHITE)
     decoded = through(models.dvae, real)
@@ -243,8 +266,9 @@ def open_scenes(rng: Random, count: int) -> list[scenes.Scene]:
     return found
 
 
-def diversity(models: Pretrained, captions: int, candidates: int, seed: int,
-              draw: Callable = pipeline.draw) -> Figures:
+def diversity(
+    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+) -> Figures:
     """Exactness and variety over guidance and temperature, of captions that leave much open.
 
     The variety of place and of background is an entropy in bits over a caption's drawings; "as
@@ -254,14 +278,23 @@ def diversity(models: Pretrained, captions: int, candidates: int, seed: int,
     asked = open_scenes(rng, min(captions, 40))
     painted = [[painting.settle(scene, rng) for _ in range(candidates)] for scene in asked]
     figures = mean("place, as painted", [entropy([p for _, p in row]) for row in painted])
-    figures |= mean("background, as painted",
-                    [entropy([scene.background for scene, _ in row]) for row in painted])
+    figures |= mean(
+        "background, as painted",
+        [entropy([scene.background for scene, _ in row]) for row in painted],
+    )
     settings = [(guidance, temperature) for guidance in GUIDANCES for temperature in TEMPERATURES]
     for guidance, temperature in tqdm(settings, desc="diversity"):
         rows = []
         for i, scene in enumerate(asked):
-            drawing = draw(models, scenes.caption_of(scene), candidates, keep=1, seed=seed + i,
-                           temperature=temperature, guidance=guidance)
+            drawing = draw(
+                models,
+                scenes.caption_of(scene),
+                candidates,
+                keep=1,
+                seed=seed + i,
+                temperature=temperature,
+                guidance=guidance,
+            )
             rows.append(varieties(scene, judge.examine(to_uint8(drawing.pictures).numpy())))
         for name, values in zip(("exact", "place", "background"), zip(*rows)):
             figures |= mean(f"{name}, guidance {guidance:g}, temperature {temperature:g}", values)

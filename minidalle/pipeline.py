@@ -70,10 +70,20 @@ class Drawing:
         return self.pictures[self.order]
 
 
-def draw(models: Pretrained, caption: str, candidates: int = 32, keep: int = 8, seed: int = 0,
-         temperature: float = TEMPERATURE, top_k: int | None = None, top_p: float | None = None,
-         guidance: float = GUIDANCE, truncate: bool = False, ranker: tuple[BPE, CLIP] | None = None,
-         progress=lambda positions: positions) -> Drawing:
+def draw(
+    models: Pretrained,
+    caption: str,
+    candidates: int = 32,
+    keep: int = 8,
+    seed: int = 0,
+    temperature: float = TEMPERATURE,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    guidance: float = GUIDANCE,
+    truncate: bool = False,
+    ranker: tuple[BPE, CLIP] | None = None,
+    progress=lambda positions: positions,
+) -> Drawing:
     """Draw `candidates` pictures of the caption and let CLIP order the best `keep`.
 
     Candidate i of a seed is the same picture whatever `candidates` is. `truncate` accepts a
@@ -94,7 +104,9 @@ def draw(models: Pretrained, caption: str, candidates: int = 32, keep: int = 8, 
         how |= dict(guidance=guidance, null_text=torch.tensor(bpe.null_text(T)))
     counts = {first: min(CHUNK, candidates - first) for first in range(0, candidates, CHUNK)}
     with fast_sampling(dalle) as cache:  # `sampling.Cache` would do the same, slower
-        parts = [sample(dalle, text, n, seed, first, cache=cache, **how) for first, n in counts.items()]
+        parts = [
+            sample(dalle, text, n, seed, first, cache=cache, **how) for first, n in counts.items()
+        ]
     codes = torch.cat(parts)
     clock.append(time.perf_counter())
 
@@ -123,8 +135,10 @@ def check_numbers(candidates: int, keep: int, seed: int) -> None:
     if candidates < 1:
         raise ValueError(f"the number of candidates must be 1 or more, not {candidates}")
     if not 1 <= keep <= candidates:
-        raise ValueError(f"of {candidates} candidates between 1 and {candidates} can be kept, "
-                         f"not {keep}: lower --keep or raise --candidates")
+        raise ValueError(
+            f"of {candidates} candidates between 1 and {candidates} can be kept, "
+            f"not {keep}: lower --keep or raise --candidates"
+        )
     if not 0 <= seed < 2**32:
         raise ValueError(f"the seed must be from 0 to {2**32 - 1}, not {seed}")
 
@@ -141,5 +155,7 @@ def check_fit(models: Pretrained) -> None:
     ]  # fmt: skip
     for what, one, a, other, b in pairs:
         if a != b:
-            raise ValueError(f"these weights do not belong together: the {what} of {one} and "
-                             f"{other} differ ({a} and {b})")
+            raise ValueError(
+                f"these weights do not belong together: the {what} of {one} and "
+                f"{other} differ ({a} and {b})"
+            )

@@ -40,8 +40,13 @@ def ascii_text(text: str) -> str:
     return "".join(c if " " <= c <= "~" else " " if c.isspace() else "?" for c in text)
 
 
-def sheet(pictures: Tensor, title: str = "", captions: Sequence[str] | None = None,
-          columns: int = 8, scale: int = 4) -> Image.Image:
+def sheet(
+    pictures: Tensor,
+    title: str = "",
+    captions: Sequence[str] | None = None,
+    columns: int = 8,
+    scale: int = 4,
+) -> Image.Image:
     """Pictures (B, 3, H, W) side by side, enlarged `scale` times with sharp pixels.
 
     The title stands above all of them, a caption (such as a score) below each.

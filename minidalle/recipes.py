@@ -77,7 +77,9 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
         """Gumbel noise (B, K, h, w), each example's its own."""
         shape = config.codebook_size, config.grid, config.grid
         numbers = range(train.batch_size)[part]
-        return torch.stack([gumbel_noise(shape, seeded(seed, step, f"noise {n}")[1]) for n in numbers])
+        return torch.stack(
+            [gumbel_noise(shape, seeded(seed, step, f"noise {n}")[1]) for n in numbers]
+        )
 
     def loss(model, batch, t: float, gather):
         images, noise = batch
@@ -124,13 +126,17 @@ def clip_job(
     half as many spoilt ones, which belong to no caption.
     """
     torch.manual_seed(seed)
-    source = open_data(data, config.image_size, near_misses=3, scenes_to_emoji=SCENES_TO_EMOJI["clip"])
+    source = open_data(
+        data, config.image_size, near_misses=3, scenes_to_emoji=SCENES_TO_EMOJI["clip"]
+    )
     model, device = CLIP(config), dvae.codebook.weight.device
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         rng, generator = seeded(seed, step)
         items = source.choose(rng, train.batch_size)
-        spoils = plan_spoils(rng, train.batch_size, train.batch_size // 2, dvae.config.grid)[halved(part)]
+        spoils = plan_spoils(rng, train.batch_size, train.batch_size // 2, dvae.config.grid)[
+            halved(part)
+        ]
         through = torch.rand(train.batch_size, generator=generator)[part] < THROUGH_DVAE
         own = range(train.batch_size)[part]
         if len(own) % 2:
@@ -143,7 +149,9 @@ def clip_job(
         codes = dvae.encode(pictures)
         painted = dvae.decode(codes)
         row = {i: row for row, i in enumerate(needed)}
-        worse = dvae.decode(torch.stack([spoil(codes[row[i]], codes[row[j]], at) for i, j, at in spoils]))
+        worse = dvae.decode(
+            torch.stack([spoil(codes[row[i]], codes[row[j]], at) for i, j, at in spoils])
+        )
         smudge = (worse - painted[[row[i] for i, _, _ in spoils]]).abs().sum((1, 2, 3))
         through = through[:, None, None, None].to(device)
         images = torch.where(through, painted[: len(own)], pictures[: len(own)])
@@ -158,7 +166,9 @@ def clip_job(
     return Job("clip", model, batch, loss, whole_batch=True)
 
 
-def shared_loss(visible: Tensor, gather: Callable, pictures: Tensor, captions: Tensor, scale: Tensor):
+def shared_loss(
+    visible: Tensor, gather: Callable, pictures: Tensor, captions: Tensor, scale: Tensor
+):
     """The contrastive loss of a batch that many processes share; some spoilt pictures count.
 
     pictures (B + M, E): those of the captions (B, E), then M spoilt ones, of which those count
@@ -166,7 +176,9 @@ def shared_loss(visible: Tensor, gather: Callable, pictures: Tensor, captions: T
     """
     own = len(captions)
     pairs, captions = gather(pictures[:own]), gather(captions)
-    hidden = torch.cat([pairs.new_zeros(len(pairs), dtype=torch.bool), ~gather(visible[:, None])[:, 0]])
+    hidden = torch.cat(
+        [pairs.new_zeros(len(pairs), dtype=torch.bool), ~gather(visible[:, None])[:, 0]]
+    )
     return clip_loss(torch.cat([pairs, gather(pictures[own:])]), captions, scale, hidden)
 
 
@@ -283,7 +295,9 @@ def encoded_examples(data: str, size: int, seed: int, framed: Callable, dvae: DV
     sources = source.sources if isinstance(source, Mixture) else [source]
     sizes = shares(len(sources), size, SCENES_TO_EMOJI["dalle"])
     coded = [
-        CodedSet(source, n, dvae) if isinstance(source, Pictures) else CodedStream(source, n, seed, dvae)
+        CodedSet(source, n, dvae)
+        if isinstance(source, Pictures)
+        else CodedStream(source, n, seed, dvae)
         for source, n in zip(sources, sizes)
     ]
 

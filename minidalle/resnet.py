@@ -55,7 +55,9 @@ class AttentionPool(nn.Module):
         x = x.flatten(2).transpose(1, 2)  # (B, h·w, D)
         x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + self.positional_embedding
         projected = self.q_proj(x[:, :1]), self.k_proj(x), self.v_proj(x)
-        q, k, v = [y.unflatten(2, (self.heads, -1)).transpose(1, 2) for y in projected]  # (B, H, ·, d)
+        q, k, v = [
+            y.unflatten(2, (self.heads, -1)).transpose(1, 2) for y in projected
+        ]  # (B, H, ·, d)
         pooled = F.scaled_dot_product_attention(q, k, v)  # (B, H, 1, d)
         return self.c_proj(pooled.flatten(1))
 
@@ -63,7 +65,9 @@ class AttentionPool(nn.Module):
 class ResNet(nn.Module):
     """Three convolutions, four stages of `blocks` bottlenecks each, attention pooling."""
 
-    def __init__(self, blocks: tuple[int, ...], width: int, heads: int, image_size: int, embed: int):
+    def __init__(
+        self, blocks: tuple[int, ...], width: int, heads: int, image_size: int, embed: int
+    ):
         super().__init__()
         self.conv1, self.bn1 = conv(3, width // 2, 3, stride=2), nn.BatchNorm2d(width // 2)
         self.conv2, self.bn2 = conv(width // 2, width // 2, 3), nn.BatchNorm2d(width // 2)

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from minidalle import weights
 
 Numbers = dict[str, Tensor]
-Start = Callable[[str, torch.Size], Tensor]  # the first values of a parameter, by its name and shape
+Start = Callable[
+    [str, torch.Size], Tensor
+]  # the first values of a parameter, by its name and shape
 
 
 class Runtime(Protocol):
@@ -82,8 +84,14 @@ class Checkpoint:
     def about(self) -> dict:
         """What the checkpoint says about itself; FileNotFoundError if there is none."""
         if not self.path.is_file():
-            others = "; there is one of several processes, for `torchrun`" if self.path.with_suffix("").is_dir() else ""
-            raise FileNotFoundError(f"there is no {self.path} to resume: leave out --resume{others}")
+            others = (
+                "; there is one of several processes, for `torchrun`"
+                if self.path.with_suffix("").is_dir()
+                else ""
+            )
+            raise FileNotFoundError(
+                f"there is no {self.path} to resume: leave out --resume{others}"
+            )
         return weights.read_about(self.path)
 
     def fill(self, tensors: Numbers) -> None:

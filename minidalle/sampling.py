@@ -21,6 +21,7 @@ from minidalle.transformer import DALLE, attention
 
 MOST_GUIDANCE = 1e6  # more would overflow, and nothing is left to exaggerate
 
+
 class Cache:
     """The keys and values of every layer for all positions; each step writes one more place."""
 
@@ -42,7 +43,9 @@ class Cache:
         self.length = new.stop
         return x
 
-    def attend(self, layer: int, new: slice, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    def attend(
+        self, layer: int, new: slice, q: Tensor, k: Tensor, v: Tensor, mask: Tensor
+    ) -> Tensor:
         """Keep k and v, (B, H, n, d), and let the queries look at everything that is kept."""
         keys, values = self.keys[layer][:, :, : new.stop], self.values[layer][:, :, : new.stop]
         keys[:, :, new], values[:, :, new] = k, v
@@ -83,7 +86,9 @@ def choose(
 
 def uniforms(seed: int, first: int, count: int, n: int) -> Tensor:
     """The random numbers in [0, 1) of candidates first, first + 1, …: (count, n) float64."""
-    streams = [torch.Generator().manual_seed(seed * 1_000_003 + i) for i in range(first, first + count)]
+    streams = [
+        torch.Generator().manual_seed(seed * 1_000_003 + i) for i in range(first, first + count)
+    ]
     return torch.stack([torch.rand(n, generator=stream, dtype=torch.float64) for stream in streams])
 
 
@@ -148,7 +153,9 @@ def check(model, text, codes, box, temperature, top_k, top_p, guidance, null_tex
     """One sentence about the first thing that is wrong with what `complete` was given."""
     N, K, side = model.config.image_len, model.config.codebook_size, model.config.grid
     if codes.ndim != 2 or codes.shape[1] != N or len(codes) % len(text):
-        raise ValueError(f"expected codes (a multiple of {len(text)}, {N}), got {tuple(codes.shape)}")
+        raise ValueError(
+            f"expected codes (a multiple of {len(text)}, {N}), got {tuple(codes.shape)}"
+        )
     if not all(0 <= edge < side for edge in box):
         raise ValueError(f"the box must begin inside the {side}×{side} grid, not at {box}")
     if not 0 <= temperature < math.inf:

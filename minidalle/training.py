@@ -50,13 +50,17 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     end = config.lr_until * config.steps
-    return half_cosine(config.lr, config.final_lr, (step - config.warmup) / max(1, end - config.warmup))
+    return half_cosine(
+        config.lr, config.final_lr, (step - config.warmup) / max(1, end - config.warmup)
+    )
 
 
 # ---- what is trained --------------------------------------------------------------------
 
 
-def plain_loss(model: nn.Module, batch: Batch, t: float, gather: Callable) -> tuple[Tensor, Numbers]:
+def plain_loss(
+    model: nn.Module, batch: Batch, t: float, gather: Callable
+) -> tuple[Tensor, Numbers]:
     """The loss that the model itself computes, and its parts."""
     return model(*batch)
 
@@ -89,7 +93,9 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     decay, keep, scalars = [], [], []
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            is_matrix = parameter.ndim > 1 and name == "weight" and not isinstance(module, nn.Embedding)
+            is_matrix = (
+                parameter.ndim > 1 and name == "weight" and not isinstance(module, nn.Embedding)
+            )
             (decay if is_matrix else keep if parameter.ndim else scalars).append(parameter)
     groups = [{"params": decay, "weight_decay": config.weight_decay}]
     # Scalars are kept apart: one that is not split over processes must not be mixed with some that are.
@@ -132,7 +138,9 @@ class State:
         for group in self.optimizer.param_groups:
             for p in group["params"]:
                 self.optimizer.state[p] = {"step": torch.zeros((), device=self.runtime.device)}
-                self.optimizer.state[p] |= {n: torch.zeros_like(p) for n in ("exp_avg", "exp_avg_sq")}
+                self.optimizer.state[p] |= {
+                    n: torch.zeros_like(p) for n in ("exp_avg", "exp_avg_sq")
+                }
         self.sums = {n: torch.zeros(size, dtype=torch.float64) for n, size in about["sums"].items()}
         checkpoint.fill(self.tensors())
         self.step = about["step"]
@@ -188,10 +196,14 @@ def take_step(job: Job, config: TrainConfig, state: State) -> None:
             found[name] = found.get(name, 0) + value.double() / runtime.grad_accum_steps
     norm = runtime.clip_grad(state.model, config.grad_clip)
     times = {"seconds": time.perf_counter() - begin, "data": waited}
-    means = runtime.mean(found | {name: torch.tensor(value).double() for name, value in times.items()})
+    means = runtime.mean(
+        found | {name: torch.tensor(value).double() for name, value in times.items()}
+    )
     for what, value in (("loss", means["loss"]), ("gradient", norm)):
         if not math.isfinite(value):
-            raise FloatingPointError(f"{job.name}: the {what} of step {state.step + 1} is not finite")
+            raise FloatingPointError(
+                f"{job.name}: the {what} of step {state.step + 1} is not finite"
+            )
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(config, state.step)
     state.optimizer.step()
@@ -221,7 +233,10 @@ def train(
     share_of(runtime, config.batch_size)  # fails here if it cannot be shared
     state, spent = State(job, config, runtime), 0.0
     checkpoint, table = runtime.checkpoint(out / f"{job.name}.checkpoint"), out / f"{job.name}.csv"
-    run = {"config": weights.plain(config), "run": {name: about.get(name) for name in ("seed", "data")}}
+    run = {
+        "config": weights.plain(config),
+        "run": {name: about.get(name) for name in ("seed", "data")},
+    }
     if resume:
         without_steps = {name: value for name, value in run["config"].items() if name != "steps"}
         spent = state.restore(checkpoint, run | {"config": without_steps})
@@ -232,7 +247,11 @@ def train(
 
     def save():
         sums = {name: list(value.shape) for name, value in state.sums.items()}
-        header = run | {"step": state.step, "sums": sums, "seconds": spent + time.monotonic() - begin}
+        header = run | {
+            "step": state.step,
+            "sums": sums,
+            "seconds": spent + time.monotonic() - begin,
+        }
         checkpoint.save(state.tensors(), header)
 
     quiet = {"disable": True} if runtime.rank else {}
@@ -280,7 +299,11 @@ def add_row(table: Path, state: State, config: TrainConfig, job: Job) -> dict[st
     steps, seconds = state.sums["steps"], state.sums["seconds"]
     mean = {name: value / steps for name, value in state.sums.items()}
     parts = {n: mean[n] for n in mean if n not in ("loss", "steps", "seconds", "data")}
-    row = {"step": state.step, "lr": learning_rate(config, state.step - 1), "loss": float(mean["loss"])}
+    row = {
+        "step": state.step,
+        "lr": learning_rate(config, state.step - 1),
+        "loss": float(mean["loss"]),
+    }
     row |= job.log(parts)
     row["data_share"] = float(state.sums["data"] / seconds)
     row["examples_per_second"] = float(config.batch_size * steps / seconds)
@@ -315,10 +338,14 @@ def cut_table(table: Path, step: int) -> None:
         return
     aside = table.with_name(table.name + ".old")
     table.replace(aside)
-    print(f"minidalle: {table} is not as it was written: set aside as {aside.name}", file=sys.stderr)
+    print(
+        f"minidalle: {table} is not as it was written: set aside as {aside.name}", file=sys.stderr
+    )
 
 
-def steps_in(minutes: float, job: Job, config: TrainConfig, runtime: Runtime = SingleProcess()) -> int:
+def steps_in(
+    minutes: float, job: Job, config: TrainConfig, runtime: Runtime = SingleProcess()
+) -> int:
     """How many steps fit into the minutes, by timing some on a copy that is thrown away."""
     start = time.monotonic()
     trial = replace(job, model=copy.deepcopy(job.model))

@@ -67,8 +67,13 @@ def fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def save(path: Path, model: nn.Module, tensors: dict[str, Tensor] | None = None, half: bool = False,
-         **about) -> None:
+def save(
+    path: Path,
+    model: nn.Module,
+    tensors: dict[str, Tensor] | None = None,
+    half: bool = False,
+    **about,
+) -> None:
     """Save a model with its configuration; `half` stores float16, at half the size.
 
     `tensors` are its weights where it holds only a part of them.
@@ -76,7 +81,9 @@ def save(path: Path, model: nn.Module, tensors: dict[str, Tensor] | None = None,
     tensors = model.state_dict() if tensors is None else tensors
     if half:
         tensors = {name: tensor.half() for name, tensor in tensors.items()}
-    name = type(model.config).__name__.removesuffix("Config")  # (a sharded model's own class is renamed)
+    name = type(model.config).__name__.removesuffix(
+        "Config"
+    )  # (a sharded model's own class is renamed)
     write_tensors(path, tensors, {"model": name, "config": plain(model.config), **about})
 
 
@@ -94,5 +101,7 @@ def load(path: Path, kind: type[Model]) -> Model:
         model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (KeyError, TypeError, RuntimeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path} does not fit this version of {kind.__name__} ({reason})") from None
+        raise ValueError(
+            f"{path} does not fit this version of {kind.__name__} ({reason})"
+        ) from None
     return model.eval().requires_grad_(False)

@@ -32,7 +32,9 @@ def evidence():
 
     def add(what: str, peer: str, cases: int, difference: float) -> None:
         assert f"\n| {what} | {peer} | " in docs, f"docs/parity.md has no row for {what}, {peer}"
-        EVIDENCE.append(f"| {what} | {peer} | {cases} | {f'{difference:.0e}' if difference else 0} |")
+        EVIDENCE.append(
+            f"| {what} | {peer} | {cases} | {f'{difference:.0e}' if difference else 0} |"
+        )
 
     return add
 

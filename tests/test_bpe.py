@@ -24,9 +24,22 @@ CAPTIONS = [
     for thing, other in zip(THINGS, THINGS[3:] + THINGS[:3])
 ]
 PROSE = [getattr(torch.nn, name).__doc__ or "" for name in dir(torch.nn)]  # 400 kB of English
-ODD = ["", " ", "a", "  two  spaces ", "tab\tnew\r\nline\n", "it's we'll DON'T", "x\x00\x1f\x7fy",
-       "½ ٣ 12345", "ΣΑΣ İstanbul ẞ", "日本語 한국어", "👩‍🚀🏳️‍🌈🐙", "e\u0301 \u00a0\u2028 \ufeff",
-       "'s", " 's!?"]
+ODD = [
+    "",
+    " ",
+    "a",
+    "  two  spaces ",
+    "tab\tnew\r\nline\n",
+    "it's we'll DON'T",
+    "x\x00\x1f\x7fy",
+    "½ ٣ 12345",
+    "ΣΑΣ İstanbul ẞ",
+    "日本語 한국어",
+    "👩‍🚀🏳️‍🌈🐙",
+    "e\u0301 \u00a0\u2028 \ufeff",
+    "'s",
+    " 's!?",
+]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +168,10 @@ def test_frame(bpe):
     assert frames[0].tolist() == frame
     assert bpe.frames([], T).shape == (0, T)
     assert bpe.frame("a red octopus", T, dropout=1.0, generator=generator(), truncate=True) == [
-        V, *byte_ids("a red octo"), *byte_ids("p")]
+        V,
+        *byte_ids("a red octo"),
+        *byte_ids("p"),
+    ]
 
 
 def test_a_caption_over_the_limit(bpe):
@@ -214,11 +230,20 @@ def test_a_wrong_file_is_refused(bpe, tmp_path):
         change(saved["model"]["merges"])
         return json.dumps(saved).encode()
 
-    wrong = [b"", b"\x80\x02garbage", b"[]", b"{}", b"[" * 100_000, whole[:500].encode(),
-             whole.replace("Lowercase", "NFC").encode(),
-             whole.replace("1023", "1024").encode(),  # an id is left out
-             edited(lambda merges: merges.pop()), edited(lambda merges: merges.append(merges[5])),
-             edited(lambda merges: merges[5].append("a")), edited(lambda merges: merges.insert(0, ["Ġ", 7]))]
+    wrong = [
+        b"",
+        b"\x80\x02garbage",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        whole[:500].encode(),
+        whole.replace("Lowercase", "NFC").encode(),
+        whole.replace("1023", "1024").encode(),  # an id is left out
+        edited(lambda merges: merges.pop()),
+        edited(lambda merges: merges.append(merges[5])),
+        edited(lambda merges: merges[5].append("a")),
+        edited(lambda merges: merges.insert(0, ["Ġ", 7])),
+    ]
     for content in wrong:
         path.write_bytes(content)
         with pytest.raises(ValueError, match="truncated or no vocabulary"):

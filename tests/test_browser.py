@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-DRIVER, CHROMIUM = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER, CHROMIUM = (
+    shutil.which("chromedriver"),
+    shutil.which("chromium") or shutil.which("google-chrome"),
+)
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(not (DRIVER and CHROMIUM), reason="Chromium or its driver is not installed"),
@@ -47,12 +50,24 @@ def folder(tmp_path):
 @pytest.fixture
 def lab(folder):
     """The address of a JupyterLab that serves `folder`, token and all."""
-    places = {name: str(folder / name.lower()) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")}
-    settings = ["--no-browser", "--port=0", "--ServerApp.allow_root=True", "--LabApp.news_url=None",
-                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    places = {
+        name: str(folder / name.lower()) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")
+    }
+    settings = [
+        "--no-browser",
+        "--port=0",
+        "--ServerApp.allow_root=True",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *settings], cwd=folder,
-                                  env=os.environ | places, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *settings],
+            cwd=folder,
+            env=os.environ | places,
+            stdout=log,
+            stderr=log,
+        )
     try:
         running = Path(places["JUPYTER_RUNTIME_DIR"])
         file = wait_for(lambda: next(running.glob("jpserver-*.json"), None), 120, "JupyterLab")
@@ -69,7 +84,12 @@ def browser():
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,1600"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--window-size=1200,1600",
+    ):
         options.add_argument(argument)
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     yield driver
@@ -82,8 +102,14 @@ def test_run_all_cells_of_notebook_00(folder, lab, browser):
 
     def click(selector: str, words: str) -> None:
         """Click on what says `words`, once it is there."""
+
         def found():
-            return [e for e in browser.find_elements(By.CSS_SELECTOR, selector) if e.text.strip() == words]
+            return [
+                e
+                for e in browser.find_elements(By.CSS_SELECTOR, selector)
+                if e.text.strip() == words
+            ]
+
         wait_for(found, 120, f"{words!r} to click on")[0].click()
 
     def saved() -> list[dict]:
@@ -99,7 +125,9 @@ def test_run_all_cells_of_notebook_00(folder, lab, browser):
         return cells[-1]["execution_count"] is not None
 
     browser.get(lab)
-    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"), 120, "notebook")
+    wait_for(
+        lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"), 120, "notebook"
+    )
     click(".lm-MenuBar-itemLabel", "Run")
     click(".lm-Menu-itemLabel", "Run All Cells")
     wait_for(finished, 300, "end of the notebook")

@@ -22,8 +22,18 @@ from minidalle.config import CLIPConfig
 
 # V = 20: start-of-text is 20, pads are 21 + position, so `end` is 21.
 SMALL = CLIPConfig(
-    embed=16, image_size=16, patch=8, vision_width=32, vision_depth=2, vision_heads=4,
-    vocab_size=29, end=21, text_len=8, text_width=32, text_depth=2, text_heads=4,
+    embed=16,
+    image_size=16,
+    patch=8,
+    vision_width=32,
+    vision_depth=2,
+    vision_heads=4,
+    vocab_size=29,
+    end=21,
+    text_len=8,
+    text_width=32,
+    text_depth=2,
+    text_heads=4,
 )
 
 
@@ -137,8 +147,11 @@ def test_every_weight_and_every_pixel_counts(clip, images, text):
     for name, weight in clip.named_parameters():
         assert weight.grad.abs().sum() > 0, name
     used = clip.token_embedding.weight.grad.abs().sum(1) > 0
-    expected = {i for row in text.tolist() for i in row[: 1 + next(
-        (p for p, token in enumerate(row) if token >= 21), 7)]}
+    expected = {
+        i
+        for row in text.tolist()
+        for i in row[: 1 + next((p for p, token in enumerate(row) if token >= 21), 7)]
+    }
     assert set(used.nonzero().flatten().tolist()) == expected
 
 

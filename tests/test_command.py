@@ -69,12 +69,14 @@ def photos(tmp_path_factory) -> str:
 @pytest.fixture
 def refused(capsys):
     """Run a command that must fail: one line on stderr, which is returned without its head."""
+
     def run(*argv, code=2) -> str:
         assert main([str(word) for word in argv]) == code
         out, err = capsys.readouterr()
         assert err.startswith("minidalle: ") and err.count("\n") == 1 and err.endswith("\n"), err
         assert "Traceback" not in err and "rank" not in out
         return err.removeprefix("minidalle: ")
+
     return run
 
 
@@ -267,7 +269,9 @@ def test_weights_that_do_not_belong_together(copy, refused):
 
 def test_no_such_weights(tmp_path, refused):
     assert "no folder" in refused("draw", CAPTION, "--weights", tmp_path / "none")
-    assert "not allowed with" in refused("draw", CAPTION, "--weights", tmp_path, "--preset", "speck")
+    assert "not allowed with" in refused(
+        "draw", CAPTION, "--weights", tmp_path, "--preset", "speck"
+    )
 
 
 # ---- the pipeline -----------------------------------------------------------------------
@@ -459,13 +463,20 @@ def test_a_loss_that_is_not_finite(photos, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(training, "take_step", diverge)
     assert train("dvae", photos, tmp_path) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("minidalle: dvae: the loss of step 1")
+    assert (
+        capsys.readouterr().err.splitlines()[-1].startswith("minidalle: dvae: the loss of step 1")
+    )
 
 
 def test_what_does_not_fit_is_refused_before_it_is_begun(tmp_path, capsys):
-    assert main(["train", "dalle", "--preset", "paper", "--data", "scenes", "--out", str(tmp_path)]) == 2
+    assert (
+        main(["train", "dalle", "--preset", "paper", "--data", "scenes", "--out", str(tmp_path)])
+        == 2
+    )
     (line,) = capsys.readouterr().err.splitlines()
-    assert "GB more than it has: it fits with --share fsdp --recompute --image-batch 1 --gpus" in line
+    assert (
+        "GB more than it has: it fits with --share fsdp --recompute --image-batch 1 --gpus" in line
+    )
 
 
 # ---- evaluate, and how it ends ----------------------------------------------------------

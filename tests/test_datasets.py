@@ -35,7 +35,9 @@ def test_to_tensor_maps_0_to_255_onto_0_to_1():
     picture[0, 1, 2] = (0, 51, 255)  # bottom right
     x = to_tensor(picture)
     assert x.shape == (1, 3, 2, 3) and x.dtype == torch.float32 and x.is_contiguous()
-    assert x[0, :, 1, 2].tolist() == pytest.approx([0, 0.2, 1]) and x.sum().item() == pytest.approx(1.2)
+    assert x[0, :, 1, 2].tolist() == pytest.approx([0, 0.2, 1]) and x.sum().item() == pytest.approx(
+        1.2
+    )
 
 
 def test_a_batch_is_a_function_of_its_random_numbers(source):

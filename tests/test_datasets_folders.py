@@ -55,7 +55,8 @@ def test_what_is_left_out_is_said_in_one_line(folder, caplog):
     assert caplog.messages == [
         f"{folder}: 1 read; left out: 1 link to a folder (i), 2 no caption (b.png, …), "
         "1 unsupported format (c.bmp), 1 broken caption (d.png), 1 no picture (f.txt), "
-        "2 repeated key (g.png, …), 1 broken picture (h.png)"]
+        "2 repeated key (g.png, …), 1 broken picture (h.png)"
+    ]
 
 
 def test_names_that_begin_with_a_dot_are_ignored(folder, caplog):
@@ -73,5 +74,6 @@ def test_a_folder_of_nothing_else_is_one_sentence(tmp_path, capsys):
     assert capsys.readouterr().err == (
         f"minidalle: {tmp_path} holds no picture NAME.png with a caption NAME.txt beside it; "
         "left out: 1 unsupported format (0.tar), 1 broken picture (a.png); "
-        f"name shards as '{tmp_path}/{{00000..00009}}.tar'\n")
+        f"name shards as '{tmp_path}/{{00000..00009}}.tar'\n"
+    )
     assert not (tmp_path / "out").exists()

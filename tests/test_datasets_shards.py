@@ -44,14 +44,18 @@ def test_patterns():
     assert spell_out("a.tar") == ["a.tar"]
     assert spell_out("s/{8..10}.tar") == ["s/8.tar", "s/9.tar", "s/10.tar"]
     assert spell_out("{0..1}/{08..09}.tar") == ["0/08.tar", "0/09.tar", "1/08.tar", "1/09.tar"]
-    braceexpand = pytest.importorskip("braceexpand", reason="the extra shards is not installed").braceexpand
+    braceexpand = pytest.importorskip(
+        "braceexpand", reason="the extra shards is not installed"
+    ).braceexpand
     for pattern in ("{00000..00123}.tar", "x{0..12}-{7..9}{000..001}.tar", "{098..101}", "plain"):
         assert spell_out(pattern) == list(braceexpand(pattern))
 
 
 def test_missing_shards(folder):
     assert expand(f"{folder}/{{0..2}}.tar") == [folder / f"{i}.tar" for i in range(3)]
-    with pytest.raises(ValueError, match=r"^there is no file \S+/3.tar, nor 2 others of the 6 in \S+$"):
+    with pytest.raises(
+        ValueError, match=r"^there is no file \S+/3.tar, nor 2 others of the 6 in \S+$"
+    ):
         expand(f"{folder}/{{0..5}}.tar")
     with pytest.raises(ValueError, match=r"^there is no file \S+/3.tar$"):
         expand(f"{folder}/3.tar")
@@ -85,8 +89,10 @@ def test_names_as_webdataset_understands_them(tmp_path):
 def pairs(path, size: int = 32) -> dict[str, tuple[str, bytes]]:
     shard = Shard(path)
     read = [shard.read(i) for i in range(len(shard))]
-    return {str(key): (said, middle_crop(image, size).convert("RGB").tobytes())
-            for key, (said, image) in zip(shard.keys, read)}
+    return {
+        str(key): (said, middle_crop(image, size).convert("RGB").tobytes())
+        for key, (said, image) in zip(shard.keys, read)
+    }
 
 
 def test_shards_that_webdataset_writes(tmp_path):
@@ -96,8 +102,14 @@ def test_shards_that_webdataset_writes(tmp_path):
     with webdataset.ShardWriter(pattern, maxcount=4, verbose=0) as writer:
         for key, files in samples:
             picture = np.asarray(Image.open(io.BytesIO(files["png"])))
-            writer.write({"__key__": key, "png": picture, "txt": files["txt"].decode(),
-                          "json": json.loads(files["json"])})
+            writer.write(
+                {
+                    "__key__": key,
+                    "png": picture,
+                    "txt": files["txt"].decode(),
+                    "json": json.loads(files["json"]),
+                }
+            )
     write_shard(tmp_path / "ours.tar", samples)
     theirs = [pairs(path) for path in expand(f"{tmp_path}/{{00000..00002}}.tar")]
     assert [len(found) for found in theirs] == [4, 4, 2]
@@ -158,8 +170,9 @@ def test_keys_with_dots_are_left_out_and_counted(tmp_path, caplog):
     shard = Shard(tmp_path / "a.tar")
     assert shard.keys.tolist() == ["shot_1", "b"]
     assert set(shard.left_out) == {"shot_1.5", "shot_1.6", "2024.01.02"}
-    assert caplog.messages[0].endswith("sample shot_1.5 is left out: "
-                                       "dot in the key (a key ends at the first dot of the name)")
+    assert caplog.messages[0].endswith(
+        "sample shot_1.5 is left out: dot in the key (a key ends at the first dot of the name)"
+    )
 
 
 def colours(path) -> tuple[list, Counter]:
@@ -216,7 +229,9 @@ def test_a_shard_that_is_cut_off(folder, tmp_path, caplog):
 def test_what_is_no_shard_has_no_samples(tmp_path, content, caplog):
     (tmp_path / "a.tar").write_bytes(content)
     assert len(Shard(tmp_path / "a.tar")) == 0 and "no tar file" in caplog.text
-    with pytest.raises(ValueError, match="a.tar holds no picture KEY.jpg with a caption KEY.txt or"):
+    with pytest.raises(
+        ValueError, match="a.tar holds no picture KEY.jpg with a caption KEY.txt or"
+    ):
         Shards([tmp_path / "a.tar"], 32)
 
 
@@ -234,8 +249,10 @@ def test_damage_is_counted_and_skipped(folder, caplog):
     everything = [(number, 1) for number in range(len(source))]
     captions = source.captions(everything)
     assert source.skipped == DAMAGE and len(caplog.records) == sum(DAMAGE.values())
-    whole = [(key, files["txt"].decode()) for key, files in
-             emoji_samples(14) + emoji_samples(13, 20)[8:] + emoji_samples(12, 40)]
+    whole = [
+        (key, files["txt"].decode())
+        for key, files in emoji_samples(14) + emoji_samples(13, 20)[8:] + emoji_samples(12, 40)
+    ]
     assert sorted(set(captions)) == sorted({said for _, said in whole})
     # The six that are broken have the ninth sample of their shard in their place.
     assert captions[14:20] == [whole[14][1]] * 6 and captions[13] == whole[13][1]
@@ -251,7 +268,9 @@ def test_every_world_size_has_the_same_batches(folder, size):
         for rank, source in enumerate(many):
             part = slice(rank * 16 // size, (rank + 1) * 16 // size)
             items = source.choose(Random(f"3 {step}"), 16)[part]
-            assert (source.load(items) == pictures[part]).all() and source.captions(items) == captions[part]
+            assert (source.load(items) == pictures[part]).all() and source.captions(
+                items
+            ) == captions[part]
     assert alone.skipped == DAMAGE
     assert all(source.skipped <= DAMAGE for source in many)
 
@@ -278,7 +297,9 @@ def test_a_sample_is_read_once_for_caption_and_picture(folder, monkeypatch):
 
 
 def test_shards_of_which_nothing_is_left(tmp_path):
-    write_shard(tmp_path / "a.tar", [(key, files | {"png": b"no"}) for key, files in emoji_samples(4)])
+    write_shard(
+        tmp_path / "a.tar", [(key, files | {"png": b"no"}) for key, files in emoji_samples(4)]
+    )
     source = Shards([tmp_path / "a.tar"], 16)
     with pytest.raises(ValueError, match="holds no picture KEY.jpg .*; left out: 4 broken picture"):
         source.load([(2, 0)])
@@ -334,7 +355,8 @@ def test_shards_without_a_single_caption(tmp_path, capsys):
         assert main(["train", model, "--data", data, "--out", out]) == 2
         assert capsys.readouterr().err == (
             f"minidalle: {data} holds no picture KEY.jpg with a caption KEY.txt or KEY.json; "
-            "left out: 2 no caption\n")
+            "left out: 2 no caption\n"
+        )
         assert not (tmp_path / "out").exists()
 
 
@@ -344,4 +366,7 @@ def test_all_four_learn_from_damaged_shards(folder, caplog, monkeypatch):
         length = () if model == "bpe" else ("--steps", "2")
         words = ["train", model, "--preset", "speck", "--data", f"{folder}/{{1..2}}.tar", *length]
         assert main([*words, "--out", f"{folder}/out"]) == 0
-    assert "sample 000000026 is left out: no picture" in caplog.text and "broken picture" in caplog.text
+    assert (
+        "sample 000000026 is left out: no picture" in caplog.text
+        and "broken picture" in caplog.text
+    )

@@ -35,7 +35,9 @@ NAMES = [f"{i}.tokens.safetensors" for i in range(3)]
 def speck(monkeypatch):
     tiny = PRESETS["tiny"]
     small = replace(tiny.dalle, text_len=T, width=32, depth=2, heads=2, kernel=3)
-    monkeypatch.setitem(PRESETS, "speck", replace(tiny, dalle=small, train=tiny.train | {"dalle": LENGTH}))
+    monkeypatch.setitem(
+        PRESETS, "speck", replace(tiny, dalle=small, train=tiny.train | {"dalle": LENGTH})
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,9 @@ def test_tokens_are_those_of_the_samples(shards, models, made):
         for (caption, image), ids, codes in zip(whole, stored["text"], stored["codes"]):
             assert ids.tolist() == bpe.frame(caption, T, truncate=True)
             picture = to_tensor(on_white(middle_crop(image, 32))[None])
-            assert (codes != dvae.encode(picture).flatten()).sum() <= 1  # a tie, in a chunk of another size
+            assert (
+                codes != dvae.encode(picture).flatten()
+            ).sum() <= 1  # a tie, in a chunk of another size
 
 
 def test_the_command(shards, models, made, tmp_path, capsys):
@@ -199,15 +203,22 @@ def test_rows_are_read_where_they_lie(made, maker):
     stored = [weights.read_tensors(made / name)[0] for name in NAMES]
     text, codes = source.read(range(len(source)))
     assert text.equal(torch.cat([part["text"] for part in stored]).long()) and text.shape == (82, T)
-    assert codes.equal(torch.cat([part["codes"] for part in stored]).long()) and codes.shape == (82, 64)
+    assert codes.equal(torch.cat([part["codes"] for part in stored]).long()) and codes.shape == (
+        82,
+        64,
+    )
     assert sorted(source.choose(Random(1), 82)) == list(range(82))
     assert len(source.choose(Random(1), 90)) == 90
-    assert tokens.token_files(f"{made}/{{0..2}}.tokens.safetensors") == tokens.token_files(str(made))
+    assert tokens.token_files(f"{made}/{{0..2}}.tokens.safetensors") == tokens.token_files(
+        str(made)
+    )
 
 
 def job_of(models: Path, data: Path):
     bpe, dvae = making.open_two(models)
-    config = DALLEConfig(bpe.vocab_size, T, dvae.config.codebook_size, dvae.config.grid, width=32, depth=2, heads=2)
+    config = DALLEConfig(
+        bpe.vocab_size, T, dvae.config.codebook_size, dvae.config.grid, width=32, depth=2, heads=2
+    )
     return recipes.dalle_job(config, LENGTH, str(data), 3, bpe, dvae, bpe_dropout=0.5)
 
 
@@ -216,7 +227,9 @@ def test_the_transformer_is_given_stored_ids_and_codes(models, made, monkeypatch
     job = job_of(models, made)
     null_text = torch.tensor(BPE.load(models / "bpe.json").null_text(T))
     stored = [weights.read_tensors(made / name)[0] for name in NAMES]
-    rows = {(*t.tolist(), *c.tolist()) for part in stored for t, c in zip(part["text"], part["codes"])}
+    rows = {
+        (*t.tolist(), *c.tolist()) for part in stored for t, c in zip(part["text"], part["codes"])
+    }
     codes_only = {row[T:] for row in rows}
     said = 0
     for step in range(10):
@@ -232,7 +245,9 @@ def test_every_world_size_has_the_same_tokens(models, made):
     whole, other = job_of(models, made), job_of(models, made)
     for step in (9, 2):
         for size in (1, 2, 4):
-            parts = [other.batch(step, slice(8 * r // size, 8 * (r + 1) // size)) for r in range(size)]
+            parts = [
+                other.batch(step, slice(8 * r // size, 8 * (r + 1) // size)) for r in range(size)
+            ]
             for of_all, of_parts in zip(whole.batch(step), map(torch.cat, zip(*parts))):
                 assert of_all.equal(of_parts)
 
@@ -250,7 +265,16 @@ def test_tokenize_then_train(shards, models, tmp_path, capsys):
     for name in ("bpe.json", "dvae.safetensors"):
         shutil.copy(models / name, tmp_path / name)
     assert tokenize(shards, tmp_path, tmp_path / "tokens") == 0
-    words = ["train", "dalle", "--preset", "speck", "--data", tmp_path / "tokens", "--out", tmp_path]
+    words = [
+        "train",
+        "dalle",
+        "--preset",
+        "speck",
+        "--data",
+        tmp_path / "tokens",
+        "--out",
+        tmp_path,
+    ]
     assert main([*map(str, words), "--steps", "3"]) == 0
     assert weights.read_about(tmp_path / "dalle.safetensors")["data"] == "tokens"
 
@@ -265,6 +289,7 @@ def refused(capsys):
         error = capsys.readouterr().err
         assert error.startswith("minidalle: ") and error.count("\n") == 1, error
         return error
+
     return run
 
 
@@ -282,7 +307,10 @@ def others(models, tmp_path) -> Path:
 def test_tokens_of_another_dvae(made, others, refused, models):
     words = ["train", "dalle", "--preset", "speck", "--data", made, "--out", others]
     said = refused(*words, "--steps", "2")
-    assert "0.tokens.safetensors was made with another dvae.safetensors: tokenize the shards again" in said
+    assert (
+        "0.tokens.safetensors was made with another dvae.safetensors: tokenize the shards again"
+        in said
+    )
     BPE([]).save(others / "bpe.json")
     assert "another bpe.json and another dvae.safetensors" in refused(*words)
     assert sorted(path.name for path in others.iterdir()) == ["bpe.json", "dvae.safetensors"]
@@ -332,12 +360,22 @@ def test_shards_of_which_nothing_is_left(models, tmp_path, refused):
     words = ["tokenize", "--preset", "speck", "--data", tmp_path / "0.tar", "--weights", models]
     assert refused(*words, "--out", tmp_path / "out") == (
         f"minidalle: there is no sample in {tmp_path / '0.tar'}; "
-        "left out: 2 broken caption, 2 broken picture, 3 no caption, 1 no picture\n")
+        "left out: 2 broken caption, 2 broken picture, 3 no caption, 1 no picture\n"
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_tokenized(shards, models, made, tmp_path, refused):
-    words = ["tokenize", "--preset", "speck", "--out", tmp_path / "out", "--weights", models, "--data"]
+    words = [
+        "tokenize",
+        "--preset",
+        "speck",
+        "--out",
+        tmp_path / "out",
+        "--weights",
+        models,
+        "--data",
+    ]
     assert "there is no file" in refused(*words, tmp_path / "{0..3}.tar")
     (tmp_path / "photo.png").touch()
     assert "photo.png is no tar shard" in refused(*words, tmp_path / "photo.png")

@@ -110,7 +110,9 @@ def test_given_noise_makes_the_loss_repeatable(dvae, images):
 
 def test_decode_paints_from_0_to_1_what_the_soft_path_paints_of_one_hot_codes(dvae, images):
     with torch.no_grad():
-        dvae.decoder[-2 if dvae.config.patch else -1].weight *= 30  # far beyond the range, so that clamping shows
+        dvae.decoder[
+            -2 if dvae.config.patch else -1
+        ].weight *= 30  # far beyond the range, so that clamping shows
     codes = dvae.encode(images)
     assert codes.shape == (3, 8, 8) and codes.dtype == torch.int64
     painted = dvae.decode(codes)
@@ -171,11 +173,15 @@ def test_the_patch_encoder_chooses_the_nearest_code(images):
 
 def test_a_code_sees_little_but_its_own_patch():
     """The 7×7 convolution looks three pixels around the middle, and no block looks farther."""
-    model = DVAE(DVAEConfig(image_size=32, codebook_size=10, width=8, blocks=2, code_width=6, patch=4))
+    model = DVAE(
+        DVAEConfig(image_size=32, codebook_size=10, width=8, blocks=2, code_width=6, patch=4)
+    )
     images = torch.rand(1, 3, 32, 32, requires_grad=True)
     model.logits(images)[0, :, 4, 4].sum().backward()
     rows, columns = images.grad[0].abs().sum(0).nonzero().T
-    assert [int(rows.min()), int(rows.max())] == [int(columns.min()), int(columns.max())] == [13, 19]
+    assert (
+        [int(rows.min()), int(rows.max())] == [int(columns.min()), int(columns.max())] == [13, 19]
+    )
 
 
 def test_codebook_and_encoder_learn_through_the_soft_choice(dvae, images):
@@ -199,7 +205,9 @@ def test_parameters_of_the_paper():
     with torch.device("meta"):
         paper = DVAE(DVAEConfig())
         codes = paper.logits(torch.rand(1, 3, 256, 256))
-    count = {name: sum(p.numel() for p in part.parameters()) for name, part in paper.named_children()}
+    count = {
+        name: sum(p.numel() for p in part.parameters()) for name, part in paper.named_children()
+    }
     assert count["encoder"] == 53_786_240
     assert count["codebook"] + count["decoder"] == 43_829_766
     assert codes.shape == (1, 8192, 32, 32)

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from toys import free_port
 from torch.distributed.run import get_args_parser
+from toys import free_port
 
 from minidalle import recipes, weights
 from minidalle.__main__ import parser
@@ -26,8 +26,11 @@ ROOT = Path(__file__).parents[1]
 def commands_in(text):
     """Every torchrun command, with its continued lines, as words."""
     text = re.sub(r"\\\n\s*", " ", text)
-    return [shlex.split(line.strip().removeprefix("srun ")) for line in text.splitlines()
-            if line.strip().removeprefix("srun ").startswith("torchrun ")]
+    return [
+        shlex.split(line.strip().removeprefix("srun "))
+        for line in text.splitlines()
+        if line.strip().removeprefix("srun ").startswith("torchrun ")
+    ]
 
 
 def understood(words):
@@ -43,27 +46,43 @@ def test_the_lines_in_the_docs_are_understood():
     for words in lines:
         theirs, ours = understood(words)
         assert ours.model == "dalle" and int(theirs.nproc_per_node) >= 2
-        gpus, preset = int(theirs.nnodes.split(":")[0]) * int(theirs.nproc_per_node), PRESETS[ours.preset]
+        gpus, preset = (
+            int(theirs.nnodes.split(":")[0]) * int(theirs.nproc_per_node),
+            PRESETS[ours.preset],
+        )
         images = preset.train["dalle"].batch_size // (gpus * ours.grad_accum_steps)
-        assert ours.preset == "tiny" or fits(preset.dalle, GPUS["h100"], Layout(gpus, ours.share, None, images, True))
+        assert ours.preset == "tiny" or fits(
+            preset.dalle, GPUS["h100"], Layout(gpus, ours.share, None, images, True)
+        )
 
 
 def test_the_slurm_script_starts_one_torchrun_on_each_machine(tmp_path):
     """Run with a `srun` that only says what it was asked."""
-    for name, body in {"srun": 'printf "%s\\n" "$*"', "scontrol": "echo first; echo second"}.items():
+    for name, body in {
+        "srun": 'printf "%s\\n" "$*"',
+        "scontrol": "echo first; echo second",
+    }.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "n[1-2]",
-                   "SLURM_NNODES": "2", "SLURM_JOB_ID": "7"}
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "SLURM_JOB_NODELIST": "n[1-2]",
+        "SLURM_NNODES": "2",
+        "SLURM_JOB_ID": "7",
+    }
     asked = ["--preset", "paper", "--data", "shards/{0..9}.tar", "--out", str(tmp_path / "out")]
     script = ["bash", str(ROOT / "launch" / "slurm.sh"), *asked]
-    said = subprocess.run(script, env=environment, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        script, env=environment, capture_output=True, text=True, check=True
+    ).stdout
     theirs, ours = understood(shlex.split(said))
     assert theirs.nnodes == "2" and theirs.rdzv_endpoint == "first:29500"
     assert ours.share == "hsdp" and ours.data == "shards/{0..9}.tar" and not ours.resume
     (tmp_path / "out" / "dalle.checkpoint").mkdir(parents=True)
     (tmp_path / "out" / "dalle.checkpoint" / "latest").write_text("step-000000001")
-    said = subprocess.run(script, env=environment, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        script, env=environment, capture_output=True, text=True, check=True
+    ).stdout
     assert understood(shlex.split(said))[1].resume
 
 
@@ -72,11 +91,30 @@ def test_the_slurm_script_starts_one_torchrun_on_each_machine(tmp_path):
 
 def start(out, port, steps):
     """Two processes under torchrun, which starts them again when one dies."""
-    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=2",
-             f"--master-port={port}", "-m", "minidalle", "train", "dalle", "--data", "scenes", "--out", str(out),
-             "--steps", str(steps), "--save-every", "0.005"]
+    words = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--max-restarts=2",
+        f"--master-port={port}",
+        "-m",
+        "minidalle",
+        "train",
+        "dalle",
+        "--data",
+        "scenes",
+        "--out",
+        str(out),
+        "--steps",
+        str(steps),
+        "--save-every",
+        "0.005",
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    return subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        words, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
 
 
 def children(pid):
@@ -85,7 +123,9 @@ def children(pid):
 
 
 @pytest.mark.process
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes through /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="finds the processes through /proc"
+)
 def test_a_killed_process_is_started_again_and_the_weights_are_the_same(tmp_path):
     bpe = BPE.train(recipes.bpe_captions("scenes", 0, 200), 300)
     sizes = DVAEConfig(32, 16, width=8, blocks=1, code_width=8, patch=4)

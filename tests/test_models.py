@@ -42,6 +42,7 @@ class Line(nn.Module):
 
 def train_line(request: models.Request, bpe: BPE) -> Job:
     """Points on y = 2 x + number of tokens in "a"."""
+
     def batch(step, part=slice(None)):
         generator = torch.Generator().manual_seed(request.seed * 1000 + step)
         x = torch.rand(request.train.batch_size, 1, generator=generator)[part]
@@ -72,7 +73,9 @@ def test_a_fifth_model_takes_one_row(table, tmp_path, capsys):
     assert train("--out", tmp_path, "--steps", 30) == 0
     assert train("--out", tmp_path, "--steps", 60, "--resume") == 0
     line = models.load("line", tmp_path)
-    assert isinstance(line, Line) and weights.read_about(tmp_path / "line.safetensors")["steps"] == 60
+    assert (
+        isinstance(line, Line) and weights.read_about(tmp_path / "line.safetensors")["steps"] == 60
+    )
     assert line(torch.tensor([[0.5]]), torch.tensor([[2.0]]))[0] < 0.1
 
 

@@ -132,7 +132,10 @@ def code(source: str, count: int, *tags: str, outputs: tuple = ()) -> dict:
 @pytest.fixture
 def sound() -> dict:
     title = {"cell_type": "markdown", "source": ["# Title\n", "words"], "metadata": {}}
-    picture = {"output_type": "display_data", "data": {"image/png": "ab/tmp/cd", "text/plain": "Figure"}}
+    picture = {
+        "output_type": "display_data",
+        "data": {"image/png": "ab/tmp/cd", "text/plain": "Figure"},
+    }
     cells = [
         title,
         code("import minidalle\nfrom minidalle.masks import causal_mask", 1, CHECKED),

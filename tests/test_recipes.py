@@ -52,7 +52,10 @@ def test_parts_of_a_batch_make_up_the_batch(bpe, dvae):
             if job.name == "clip" and not of_all.is_floating_point() and of_all.ndim == 2:
                 width = max(text.shape[1] for text in of_parts)  # captions are cut at the longest
                 assert width == of_all.shape[1]
-                assert all(text.equal(of_all[n : n + 4, : text.shape[1]]) for n, text in zip((0, 4), of_parts))
+                assert all(
+                    text.equal(of_all[n : n + 4, : text.shape[1]])
+                    for n, text in zip((0, 4), of_parts)
+                )
             else:
                 assert of_all.equal(torch.cat(of_parts)), job.name
 
@@ -70,12 +73,16 @@ def test_spoilt_codes_have_pieces_of_others():
     assert len({i for i, _, _ in spoils}) == 4
     for i, j, pieces in spoils:
         pasted = recipes.spoil(codes[i], codes[j], pieces) != i
-        assert 1 <= len(pieces) <= 3 and bool(pasted.any()) == (i != j) and pasted.sum() <= 3 * 3 * 3
+        assert (
+            1 <= len(pieces) <= 3 and bool(pasted.any()) == (i != j) and pasted.sum() <= 3 * 3 * 3
+        )
     assert codes.equal(torch.arange(6)[:, None, None].expand(6, 8, 8))
 
 
 def test_pictures_that_are_not_visibly_spoilt_do_not_count(bpe, dvae, monkeypatch):
-    monkeypatch.setattr(recipes, "plan_spoils", lambda *_: [(0, 0, []), (1, 2, [[slice(0, 8)] * 4])])
+    monkeypatch.setattr(
+        recipes, "plan_spoils", lambda *_: [(0, 0, []), (1, 2, [[slice(0, 8)] * 4])]
+    )
     job = list(jobs(bpe, dvae))[1]
     pictures, text, spoilt, visible = job.batch(0)
     assert len(text) == len(pictures) == LENGTH.batch_size and len(spoilt) == 2
@@ -84,7 +91,9 @@ def test_pictures_that_are_not_visibly_spoilt_do_not_count(bpe, dvae, monkeypatc
 
 def test_a_finite_set_is_encoded_once(dvae, monkeypatch):
     calls = []
-    monkeypatch.setattr(recipes, "encode_pictures", lambda *_: calls.append(1) or torch.arange(5)[:, None])
+    monkeypatch.setattr(
+        recipes, "encode_pictures", lambda *_: calls.append(1) or torch.arange(5)[:, None]
+    )
     source = Pictures([(str(i),) for i in range(5)], np.zeros((5, 32, 32, 3), np.uint8))
     coded = recipes.CodedSet(source, 3, dvae)
     for step in range(4):
@@ -135,7 +144,9 @@ def test_an_even_use_of_the_codebook_costs_nothing():
 def test_a_collapsed_codebook_has_a_loss_and_a_way_back(dvae):
     job = next(jobs(None, dvae))
     with torch.no_grad():
-        job.model.codebook.weight[:] = 100 * torch.randn(8, 1, 1, 1)  # one code is as good as another
+        job.model.codebook.weight[:] = 100 * torch.randn(
+            8, 1, 1, 1
+        )  # one code is as good as another
         job.model.codebook.weight[:, 0] = 0
     loss, parts = job.loss(job.model, job.batch(0), 0.0, lambda rows: rows)
     loss.backward()

@@ -18,11 +18,16 @@ def test_it_is_attention_with_the_mask(kind, size, at_a_time, monkeypatch):
     monkeypatch.setattr(module, "AT_A_TIME", at_a_time)
     T, h, w, kernel = size
     chance = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(2, 3, T + h * w, 8, generator=chance, dtype=torch.float64, requires_grad=True) for _ in "qkv")
+    q, k, v = (
+        torch.randn(2, 3, T + h * w, 8, generator=chance, dtype=torch.float64, requires_grad=True)
+        for _ in "qkv"
+    )
     wanted = attention(q, k, v, mask_of(kind, T, h, w, kernel))
     found = factored(q, k, v, Pattern(kind, T, w, kernel))
     assert torch.allclose(found, wanted, atol=1e-12)
-    gradients = [torch.autograd.grad(result.square().sum(), (q, k, v)) for result in (wanted, found)]
+    gradients = [
+        torch.autograd.grad(result.square().sum(), (q, k, v)) for result in (wanted, found)
+    ]
     assert all(torch.allclose(a, b, atol=1e-11) for a, b in zip(*gradients))
 
 

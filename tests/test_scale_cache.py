@@ -32,7 +32,9 @@ def test_it_equals_the_plain_cache_at_every_position(kind, first, text):
         assert torch.allclose(fast.append(piece), plain.append(piece), atol=1e-4), f"piece {p}"
 
 
-@pytest.mark.parametrize("how", [{}, {"guidance": 3.0}, {"temperature": 0, "guidance": 0.5}, {"top_k": 4}])
+@pytest.mark.parametrize(
+    "how", [{}, {"guidance": 3.0}, {"temperature": 0, "guidance": 0.5}, {"top_k": 4}]
+)
 def test_it_draws_the_same_pictures(model, text, how):
     how = how | {"null_text": NULL_TEXT}
     with fast_sampling(model) as cache:
@@ -58,7 +60,9 @@ def test_a_caption_goes_through_once_however_many_pictures(model, text, num_samp
     once = 2 * T + 2 * num_samples * N
     assert positions_sent(model, lambda: sample(model, text, num_samples, cache=FastCache)) == once
     codes = torch.zeros(2 * num_samples, N, dtype=torch.long)
-    assert positions_sent(model, lambda: complete(model, text, codes, (2, 1), cache=FastCache)) == once
+    assert (
+        positions_sent(model, lambda: complete(model, text, codes, (2, 1), cache=FastCache)) == once
+    )
     guided = {"guidance": 3.0, "null_text": NULL_TEXT, "cache": FastCache}
     added = T + 2 * num_samples * N  # the empty caption, and each picture once more
     assert positions_sent(model, lambda: sample(model, text, num_samples, **guided)) == once + added
@@ -88,7 +92,7 @@ def test_what_is_kept_from_inference_does_not_hinder_gradients(text):
 
 
 def test_nothing_is_made_on_another_device_than_the_models(text):
-    """"meta" has shapes and no numbers; mixing it with the CPU is an error, as with a GPU."""
+    """ "meta" has shapes and no numbers; mixing it with the CPU is an error, as with a GPU."""
     meta = small_dalle().to("meta")
     for cache in (Cache, FastCache):
         how = {"cache": cache, "guidance": 2.0, "null_text": NULL_TEXT.to("meta")}

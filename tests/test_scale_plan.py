@@ -71,7 +71,8 @@ def test_parameters_are_those_of_the_built_model(preset):
     model = built(config)
     assert parameters(config) == sum(p.numel() for p in model.parameters())
     assert numbers(shapes(config)["block"]) + numbers(shapes(config)["norms"]) == sum(
-        p.numel() for p in model.blocks[0].parameters())
+        p.numel() for p in model.blocks[0].parameters()
+    )
 
 
 def test_facts_of_the_paper():
@@ -80,7 +81,9 @@ def test_facts_of_the_paper():
     assert 94e12 < 3 * forward_flops(config) < 96e12
     assert 3 * forward_flops(config) * 430_000 * 1024 == pytest.approx(4.15e22, rel=2e-3)
     need = memory(config, Layout())
-    assert sum(need[name] for name in ("weights", "gradients", "optimiser")) == pytest.approx(197e9, rel=2e-3)
+    assert sum(need[name] for name in ("weights", "gradients", "optimiser")) == pytest.approx(
+        197e9, rel=2e-3
+    )
 
 
 def shard_of_rank_0(config, size):
@@ -102,7 +105,9 @@ def test_the_papers_shards(size):
 @pytest.mark.parametrize("grid, kernel, text_len", [(4, 3, 2), (3, 7, 5), (8, 5, 32), (2, 1, 1)])
 def test_pairs_are_those_of_the_masks(grid, kernel, text_len):
     for attention in ("sparse", "dense"):
-        config = DALLEConfig(text_len=text_len, grid=grid, kernel=kernel, depth=5, attention=attention)
+        config = DALLEConfig(
+            text_len=text_len, grid=grid, kernel=kernel, depth=5, attention=attention
+        )
         assert pairs(config) == [int(mask.sum()) for mask in layer_masks(config)]
 
 
@@ -167,7 +172,9 @@ def peak(mesh, config, layout):
         tracker.track_external(model, optimizer)
         with tracker:
             for last in (False, True):
-                with Distributed.accumulate(SimpleNamespace(mesh=mesh if split else None), model, last):
+                with Distributed.accumulate(
+                    SimpleNamespace(mesh=mesh if split else None), model, last
+                ):
                     model(text, image)[0].backward()
                 tracker.reset_mod_stats()
             optimizer.step()
@@ -205,7 +212,9 @@ def value(rows, name):
 
 def test_days():
     rows = plan(PRESETS["paper"], "h100", Layout(64, recompute=True), mfu=0.5)
-    assert 960 < value(rows, "GPU-days") < 980 and value(rows, "days") * 64 == value(rows, "GPU-days")
+    assert 960 < value(rows, "GPU-days") < 980 and value(rows, "days") * 64 == value(
+        rows, "GPU-days"
+    )
     assert value(rows, "images at a time") == 16
     assert value(rows, "done in fact") / value(rows, "forward") == pytest.approx(3.8, abs=0.1)
     assert {source for *_, source in rows} == {"given", "published", "computed"}
@@ -225,7 +234,10 @@ def test_table(preset, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} == {"given", "published", "computed"}
     assert main(["plan", "--preset", preset, "--gpus", "8", "--json"]) == 0
-    assert [row["what"] in line for row, line in zip(json.loads(capsys.readouterr().out), lines, strict=True)]
+    assert [
+        row["what"] in line
+        for row, line in zip(json.loads(capsys.readouterr().out), lines, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("options, words", [

@@ -49,8 +49,14 @@ def together(size, work, *args, patience=120):
     fork, port, running = multiprocessing.get_context("fork"), str(free_port()), []
     for rank in range(size):
         here, there = fork.Pipe(duplex=False)
-        environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size),
-                       "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size)}
+        environment = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            "WORLD_SIZE": str(size),
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "LOCAL_WORLD_SIZE": str(size),
+        }
         process = fork.Process(target=rank_of, args=(there, environment, work, *args), daemon=True)
         process.start()
         running.append((process, here))
@@ -79,7 +85,13 @@ def dvae():
 def job_of(name, bpe, dvae, meta=False):
     V, T = bpe.vocab_size, 32
     if name == "dvae":
-        return recipes.dvae_job(SIZES, CONFIG, "scenes", 4, DVAELoss(kl=Ramp(0.1, 0.1), evenness=Ramp(0.1, 0.1), hard_from=0.6))
+        return recipes.dvae_job(
+            SIZES,
+            CONFIG,
+            "scenes",
+            4,
+            DVAELoss(kl=Ramp(0.1, 0.1), evenness=Ramp(0.1, 0.1), hard_from=0.6),
+        )
     if name == "clip":
         sizes = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
         return recipes.clip_job(sizes, replace(CONFIG, batch_size=8), "scenes", 3, bpe, dvae)
@@ -94,7 +106,9 @@ def six_steps(runtime, job):
     runtime.clip_grad = lambda *args: norms.append(clip(*args)) or norms[-1]
     for _ in range(CONFIG.steps):
         take_step(job, config, state)
-        total = sum(float(t.double().abs().sum()) for t in runtime.full_state_dict(state.ema).values())
+        total = sum(
+            float(t.double().abs().sum()) for t in runtime.full_state_dict(state.ema).values()
+        )
         seen.append((float(state.sums["loss"]), float(norms[-1]), total))
         state.sums = {}
     return seen
@@ -111,7 +125,9 @@ def single(recompute=False, bf16=False, **how):
 
 def in_processes(name, how, bpe, dvae):
     runtime = distributed(name, **how)
-    seen = six_steps(runtime, job_of(name, bpe, dvae, meta=name == "dalle" and how["share"] != "ddp"))
+    seen = six_steps(
+        runtime, job_of(name, bpe, dvae, meta=name == "dalle" and how["share"] != "ddp")
+    )
     runtime.close()
     return seen
 
@@ -131,7 +147,9 @@ WAYS = {
 def test_many_processes_compute_what_one_does(name, bpe, dvae):
     alone = np.array(six_steps(single(), job_of(name, bpe, dvae)))
     if name == "dalle":
-        assert np.array(six_steps(single(grad_accum_steps=4, recompute=True), job_of(name, bpe, dvae))) == pytest.approx(alone, rel=1e-5)
+        assert np.array(
+            six_steps(single(grad_accum_steps=4, recompute=True), job_of(name, bpe, dvae))
+        ) == pytest.approx(alone, rel=1e-5)
     for way, (size, how) in WAYS.items():
         if name != "dalle" and ("grad_accum_steps" in how or "recompute" in how):
             continue
@@ -154,7 +172,9 @@ def low_precision(share, bpe, dvae):
 
 
 def test_bfloat16_is_near_and_what_is_kept_stays_float32(bpe, dvae):
-    (wanted, _), (low, _) = [three_steps(single(bf16=bf16), job_of("dalle", bpe, dvae)) for bf16 in (False, True)]
+    (wanted, _), (low, _) = [
+        three_steps(single(bf16=bf16), job_of("dalle", bpe, dvae)) for bf16 in (False, True)
+    ]
     assert 0 < abs(low - wanted) < 0.01 * wanted
     for share in ("ddp", "fsdp"):
         loss, kinds = together(2, low_precision, share, bpe, dvae)[0]
@@ -180,7 +200,9 @@ def run(out, resume, stop_at, bpe, dvae, share="fsdp", save_every=60):
         job = replace(job, batch=interrupted)
     losses, add_row = [], training.add_row
     training.add_row = lambda table, state, *rest: (
-        losses.append(float(state.sums["loss"])), add_row(table, state, *rest))[1]
+        losses.append(float(state.sums["loss"])),
+        add_row(table, state, *rest),
+    )[1]
     try:
         train(job, CONFIG, out, resume, save_every, log_every=1, runtime=runtime, seed=0)
     except KeyboardInterrupt:
@@ -196,7 +218,9 @@ def test_two_then_one_then_three(tmp_path, bpe, dvae):
     assert not (tmp_path / "same" / "dalle.safetensors").exists()
     same += together(2, run, tmp_path / "same", True, None, bpe, dvae)[0]
     assert same == whole and len(whole) == CONFIG.steps
-    one, other = (weights.read_tensors(tmp_path / d / "dalle.safetensors")[0] for d in ("whole", "same"))
+    one, other = (
+        weights.read_tensors(tmp_path / d / "dalle.safetensors")[0] for d in ("whole", "same")
+    )
     assert all(one[name].equal(other[name]) for name in one)
 
     others = together(2, run, tmp_path / "other", False, 1, bpe, dvae)[0]
@@ -226,10 +250,13 @@ def make_runtime(how):
     distributed("dalle", **how).close()
 
 
-@pytest.mark.parametrize("size, how, message", [
-    (3, dict(share="hsdp", shard_size=2), "3 processes cannot be split into groups of 2"),
-    (2, dict(share="fsdp", powersgd=2), "compresses the gradients of --share ddp, not of fsdp"),
-])
+@pytest.mark.parametrize(
+    "size, how, message",
+    [
+        (3, dict(share="hsdp", shard_size=2), "3 processes cannot be split into groups of 2"),
+        (2, dict(share="fsdp", powersgd=2), "compresses the gradients of --share ddp, not of fsdp"),
+    ],
+)
 def test_what_does_not_fit_is_one_sentence_in_every_process(size, how, message):
     with pytest.raises(ValueError, match=message) as error:
         together(size, make_runtime, how)
@@ -246,8 +273,13 @@ def test_a_batch_that_cannot_be_shared_evenly(bpe, dvae, tmp_path):
 
 
 def test_nobody_there(monkeypatch, capfd, tmp_path):
-    for name, value in dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), WORLD_SIZE="2", RANK="1",
-                            LOCAL_RANK="1").items():
+    for name, value in dict(
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(free_port()),
+        WORLD_SIZE="2",
+        RANK="1",
+        LOCAL_RANK="1",
+    ).items():
         monkeypatch.setenv(name, value)
     words = ["train", "dalle", "--data", "scenes", "--out", str(tmp_path), "--wait", "0.02"]
     begin = time.monotonic()

@@ -26,8 +26,11 @@ def pins(python: str, *extras: str) -> dict[str, str]:
     """Name → version of what this Python installs: the core packages and those of the extras."""
     found = map(Requirement, requires("minidalle"))
     places = [{"python_version": python, "extra": extra} for extra in ("", *extras)]
-    return {r.name: str(r.specifier).removeprefix("==") for r in found
-            if not r.marker or any(r.marker.evaluate(place) for place in places)}
+    return {
+        r.name: str(r.specifier).removeprefix("==")
+        for r in found
+        if not r.marker or any(r.marker.evaluate(place) for place in places)
+    }
 
 
 def make(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
@@ -91,18 +94,26 @@ def test_the_readme_is_two_screens_and_its_map_is_whole():
     package = ROOT / "minidalle"
     there = {path.name for path in package.glob("*.py")} - {"__init__.py"}
     there |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
-    named = set(re.findall(r"`(\w+(?:\.py|/))`", map_)) - {"minidalle/", "data/", "launch/", "tests/"}
+    named = set(re.findall(r"`(\w+(?:\.py|/))`", map_)) - {
+        "minidalle/",
+        "data/",
+        "launch/",
+        "tests/",
+    }
     assert named == there
     for target in re.findall(r"\]\(([^)]+)\)", readme):
         assert (ROOT / target).is_file(), target
 
 
 @needs_make
-@pytest.mark.parametrize("caption", [
-    "a red star above a blue circle",
-    "a \"red\" $(shell echo hi) `id`; star",
-    "it's $5, $$5 & $HOME \\ 50% # ★ | > *",
-])
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "a red star above a blue circle",
+        'a "red" $(shell echo hi) `id`; star',
+        "it's $5, $$5 & $HOME \\ 50% # ★ | > *",
+    ],
+)
 def test_any_caption_arrives_as_typed(fake_venv, caption):
     by_argument = make("draw", f"CAPTION={caption}", fake_venv, "ARGS=--keep 2")
     by_environment = make("draw", fake_venv, "ARGS=--keep 2", CAPTION=caption)
@@ -147,15 +158,25 @@ NOWHERE = "http://127.0.0.1:9"  # nobody listens there
     ("Darwin", "", "", True, "the usual torch", None),
     ("Linux", "", "https://mine", True, "from https://mine", "https://mine"),
 ])  # fmt: skip
-def test_which_torch_is_taken_and_why(tmp_path, index, system, driver, asked, answers, words, taken):
+def test_which_torch_is_taken_and_why(
+    tmp_path, index, system, driver, asked, answers, words, taken
+):
     """The Python in this environment prints what it is asked to install."""
     (tmp_path / "bin").mkdir()
     for name in ("python", "pip"):
-        (tmp_path / "bin" / name).write_text("#!/bin/sh\necho \"asked: $*\"\n")
+        (tmp_path / "bin" / name).write_text('#!/bin/sh\necho "asked: $*"\n')
         (tmp_path / "bin" / name).chmod(0o755)
     where = index if answers else NOWHERE
-    result = make(f"{tmp_path}/.core", f"VENV={tmp_path}", f"PYTHON={sys.executable}", f"CPU_INDEX={where}",
-                  f"SYSTEM={system}", f"NVIDIA={driver}", f"TORCH_INDEX={asked}", no_proxy="127.0.0.1")
+    result = make(
+        f"{tmp_path}/.core",
+        f"VENV={tmp_path}",
+        f"PYTHON={sys.executable}",
+        f"CPU_INDEX={where}",
+        f"SYSTEM={system}",
+        f"NVIDIA={driver}",
+        f"TORCH_INDEX={asked}",
+        no_proxy="127.0.0.1",
+    )
     said = result.stdout.splitlines()
     assert result.returncode == 0 and words in said[1], result
     option = f" --index-url {index if taken == 'the index' else taken}" if taken else ""
@@ -232,12 +253,28 @@ def test_a_wheel_brings_its_weights(tmp_path):
     """Built from these sources, installed elsewhere and run from there, it draws a picture."""
     source, site, away = tmp_path / "source", tmp_path / "site", tmp_path / "away"
     away.mkdir()
-    ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "runs", "notebooks")
+    ignored = shutil.ignore_patterns(
+        ".*", "build", "*.egg-info", "__pycache__", "runs", "notebooks"
+    )
     shutil.copytree(ROOT, source, ignore=ignored, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source], check=True)
-    subprocess.run([*pip, "install", "--no-deps", "--target", site, next(tmp_path.glob("*.whl"))], check=True)
-    draw = [sys.executable, "-m", "minidalle", "draw", "a red star", "--candidates", "1", "--keep", "1"]
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source], check=True
+    )
+    subprocess.run(
+        [*pip, "install", "--no-deps", "--target", site, next(tmp_path.glob("*.whl"))], check=True
+    )
+    draw = [
+        sys.executable,
+        "-m",
+        "minidalle",
+        "draw",
+        "a red star",
+        "--candidates",
+        "1",
+        "--keep",
+        "1",
+    ]
     subprocess.run(draw, cwd=away, env=os.environ | {"PYTHONPATH": str(site)}, check=True)
     assert (away / "sheet.png").is_file()
 

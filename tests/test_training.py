@@ -128,8 +128,11 @@ def test_stopped_at_the_last_step(tmp_path, name, whole):
 
 def test_killed_between_checkpoints_logs_no_step_twice(tmp_path, name, whole, monkeypatch):
     """Power fails at step 6, after the row of step 4; the last checkpoint is of step 2."""
+
     def dies(step):
-        monkeypatch.setattr(training.weights, "write_tensors", write if step < 2 else lambda *a: None)
+        monkeypatch.setattr(
+            training.weights, "write_tensors", write if step < 2 else lambda *a: None
+        )
         if step == 5:
             raise MemoryError
 
@@ -154,7 +157,9 @@ def test_cut_table_drops_later_rows(tmp_path):
     assert not table.exists()
 
 
-@pytest.mark.parametrize("edited", ["step;lr;loss\r\n1;0,006;0,35\r\n", "lr,step\n1,4\n", "step,lr\n4 1\n8 1\n"])
+@pytest.mark.parametrize(
+    "edited", ["step;lr;loss\r\n1;0,006;0,35\r\n", "lr,step\n1,4\n", "step,lr\n4 1\n8 1\n"]
+)
 def test_a_log_that_somebody_edited_is_set_aside(tmp_path, edited, capsys):
     table = tmp_path / "a.csv"
     table.write_text(edited, newline="")
@@ -202,6 +207,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, name, bad):
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, name):
     """√0 is 0, but its gradient is infinite."""
+
     def loss_of(loss, model):
         weight = next(model.parameters())
         return loss + (weight - weight.detach()).square().sum().sqrt()
@@ -215,10 +221,14 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, name):
 @pytest.mark.process
 def test_alone_needs_no_other_process(tmp_path):
     """Nothing of torch's process groups is set up, nor is scale/runtime.py even read."""
-    code = ("import sys, torch.distributed as dist; from minidalle.__main__ import main\n"
-            f"main(['train', 'dvae', '--data', 'scenes', '--out', {str(tmp_path)!r}, '--steps', '1'])\n"
-            "print(dist.is_initialized(), 'minidalle.scale.runtime' in sys.modules)")
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    code = (
+        "import sys, torch.distributed as dist; from minidalle.__main__ import main\n"
+        f"main(['train', 'dvae', '--data', 'scenes', '--out', {str(tmp_path)!r}, '--steps', '1'])\n"
+        "print(dist.is_initialized(), 'minidalle.scale.runtime' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert said.endswith("False False\n")
 
 
@@ -259,7 +269,10 @@ def test_only_matrices_and_kernels_decay():
     decay, keep = make_optimizer(model, CONFIG).param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert {names[id(p)] for p in decay["params"]} == {"linear.weight", "conv.weight"}
-    assert {names[id(p)] for p in keep["params"]} == set(names.values()) - {"linear.weight", "conv.weight"}
+    assert {names[id(p)] for p in keep["params"]} == set(names.values()) - {
+        "linear.weight",
+        "conv.weight",
+    }
     assert (decay["weight_decay"], keep["weight_decay"]) == (0.1, 0)
 
 
@@ -269,8 +282,12 @@ def test_one_step_equals_adamw_by_hand():
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[1.0, -2.0]]))
         model.bias.fill_(0.5)
-    job = Job("line", model, lambda step, part: (torch.tensor([[3.0, -4.0]]),),
-              lambda model, batch, t, gather: (model(*batch).sum(), {}))
+    job = Job(
+        "line",
+        model,
+        lambda step, part: (torch.tensor([[3.0, -4.0]]),),
+        lambda model, batch, t, gather: (model(*batch).sum(), {}),
+    )
     config = TrainConfig(steps=10, batch_size=1, lr=0.1, warmup=0, weight_decay=0.1, ema_decay=0.99)
     state = training.State(job, config)
     training.take_step(job, config, state)
@@ -299,7 +316,9 @@ def test_steps_in_times_whole_steps(monkeypatch, name):
     step = torch.optim.AdamW.step
 
     def watched(self):
-        moved.append(any(p.grad is not None for group in self.param_groups for p in group["params"]))
+        moved.append(
+            any(p.grad is not None for group in self.param_groups for p in group["params"])
+        )
         return step(self)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
@@ -328,7 +347,9 @@ def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
     config = DALLEConfig(V, T, len(palette), 8, width=64, depth=2, heads=2, kernel=3)
     model = DALLE(config)
     job = Job("dalle", model, lambda step, part: (text, codes))
-    train(job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema_decay=0.9), tmp_path, log_every=10)
+    train(
+        job, TrainConfig(150, len(text), lr=5e-3, warmup=10, ema_decay=0.9), tmp_path, log_every=10
+    )
     _, rows = results(tmp_path, "dalle")
     assert float(rows[0]["image"]) > 0.5 and float(rows[-1]["image"]) < 0.02
     learned = weights.load(tmp_path / "dalle.safetensors", DALLE)

@@ -144,7 +144,9 @@ def test_init_and_weight_decay_follow_the_table():
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     for name, parameter in model.named_parameters():
         is_linear = name.endswith("weight") and "norm" not in name
-        is_linear &= not name.startswith(("text_embedding", "text_position", "code", "row", "column"))
+        is_linear &= not name.startswith(
+            ("text_embedding", "text_position", "code", "row", "column")
+        )
         assert decay[id(parameter)] == (0.1 if is_linear else 0), name
         if name.endswith("bias"):
             assert not parameter.any(), name
@@ -153,4 +155,6 @@ def test_init_and_weight_decay_follow_the_table():
         else:
             last = name.endswith(("out.weight", "down.weight"))
             std = 1 / math.sqrt(64) / (math.sqrt(4) if last else 1)
-            assert parameter.std().item() == pytest.approx(std, rel=0.3 if "start" in name else 0.15), name
+            assert parameter.std().item() == pytest.approx(
+                std, rel=0.3 if "start" in name else 0.15
+            ), name

@@ -63,7 +63,8 @@ def test_relations_show(relation, red_first):
     red, blue = Thing("square", "red", "filled"), Thing("square", "blue", "filled")
     picture = draw(Scene((red, blue), relation), Random(1)).astype(int)
     middles = [
-        np.argwhere((picture == COLOURS[colour]).all(-1)).mean(0)[::-1] for colour in ("red", "blue")
+        np.argwhere((picture == COLOURS[colour]).all(-1)).mean(0)[::-1]
+        for colour in ("red", "blue")
     ]
     apart = middles[0] - middles[1]  # (right, down)
     along = int(np.abs(apart).argmax())

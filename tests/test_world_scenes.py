@@ -59,7 +59,11 @@ def test_every_caption_is_read_back(wanted, image_size):
 
 def test_every_thing_can_be_counted_and_read_back():
     for name in NAMES:
-        look = {"colour": "red", "fill": "filled"} if name in SHAPES else {"colour": None, "fill": None}
+        look = (
+            {"colour": "red", "fill": "filled"}
+            if name in SHAPES
+            else {"colour": None, "fill": None}
+        )
         for count in (1, 2, 3, 4):
             scene = one(name, **look, count=count)
             assert parse(caption_of(scene)) == scene

@@ -82,7 +82,9 @@ def emoji_samples(count: int, first: int = 0) -> list[tuple[str, dict[str, bytes
         caption = emoji.caption(pack, 40 * i, i % 6)
         about = json.dumps({"caption": caption, "key": f"{i:09}", "status": "success"})
         picture = png(emoji.compose(pack.pixels[40 * i], (255, 255, 255)))
-        samples.append((f"{i:09}", {"png": picture, "json": about.encode(), "txt": caption.encode()}))
+        samples.append(
+            (f"{i:09}", {"png": picture, "json": about.encode(), "txt": caption.encode()})
+        )
     return samples
 
 

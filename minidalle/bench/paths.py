@@ -44,10 +44,15 @@ from minidalle.training import Job, State, take_step
 from minidalle.transformer import DALLE
 
 # The size at which CPUs are compared: 64 text and 256 image tokens.
-MIDDLE = DALLEConfig(vocab_size=1024, text_len=64, codebook_size=1024, grid=16, width=256, depth=6, heads=8, kernel=5)
+MIDDLE = DALLEConfig(
+    vocab_size=1024, text_len=64, codebook_size=1024, grid=16, width=256, depth=6, heads=8, kernel=5
+)
 BATCHES = (1, 8, 32, 64)  # candidates that are drawn together
 CANDIDATES, KEPT = 512, 32
-LETTERS, MERGES = 5_000_000, 16_384  # of the text that a vocabulary is learned from, and what is learned
+LETTERS, MERGES = (
+    5_000_000,
+    16_384,
+)  # of the text that a vocabulary is learned from, and what is learned
 SCENES = 4000  # captions to cut, pictures to paint
 STREAMS = ((64, 32, 1), (32, 8, 20))  # text tokens, side of the grid, and how often in a turn
 DVAE_SIZE, CLIP_SIZE = PRESETS["paper"].dvae, OPENAI_CLIP["ViT-B/32"]
@@ -58,8 +63,10 @@ DVAE_SIZE, CLIP_SIZE = PRESETS["paper"].dvae, OPENAI_CLIP["ViT-B/32"]
 
 def tokens(config: DALLEConfig, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Random text (B, T) and codes (B, N)."""
-    return (torch.randint(1, config.vocab_size, (batch, config.text_len), device=device),
-            torch.randint(config.codebook_size, (batch, config.image_len), device=device))
+    return (
+        torch.randint(1, config.vocab_size, (batch, config.text_len), device=device),
+        torch.randint(config.codebook_size, (batch, config.image_len), device=device),
+    )
 
 
 def bench_train(asked: Setting) -> list[Row]:
@@ -72,7 +79,9 @@ def bench_train(asked: Setting) -> list[Row]:
     if asked.peer:
         for sparse, kinds in ((False, "all dense"), (True, "rows and columns")):
             model = peers.dalle_pytorch(config, sparse=sparse).to(runtime.device)
-            theirs[f"DALLE-pytorch, {kinds}"] = partial(step_of, model, torch.optim.Adam(model.parameters()), given)
+            theirs[f"DALLE-pytorch, {kinds}"] = partial(
+                step_of, model, torch.optim.Adam(model.parameters()), given
+            )
     flops, dtype = 3 * forward_flops(config), torch.bfloat16 if asked.bf16 else torch.float32
     limits = {f"{flops / 1e9:,.1f} GFLOP an image, as in a large product":
               lambda: matmul_limit(runtime.device, dtype) / flops}  # fmt: skip
@@ -80,7 +89,9 @@ def bench_train(asked: Setting) -> list[Row]:
     return beside(asked, f"training, batch {batch}", "images/s", batch, ours, theirs, limits)
 
 
-def step_of(model: torch.nn.Module, optimizer: torch.optim.Optimizer, given: tuple[Tensor, Tensor]) -> None:
+def step_of(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, given: tuple[Tensor, Tensor]
+) -> None:
     """One of DALLE-pytorch's steps of training."""
     optimizer.zero_grad()
     model(*given, return_loss=True).backward()
@@ -93,7 +104,11 @@ def bench_sample(asked: Setting) -> list[Row]:
     config, device, rows = asked.config, asked.runtime.device, []
     dtype = torch.bfloat16 if asked.bf16 else torch.float32
     model = random_model(config, device, dtype)
-    P = sum(p.numel() for name, p in model.named_parameters() if "blocks" in name or "image_head" in name)
+    P = sum(
+        p.numel()
+        for name, p in model.named_parameters()
+        if "blocks" in name or "image_head" in name
+    )
     text = tokens(config, 1, device)[0]
     for batch in [asked.batch] if asked.batch else BATCHES:
         theirs = {}
@@ -102,7 +117,10 @@ def bench_sample(asked: Setting) -> list[Row]:
             theirs["LlamaGen"] = partial(llamagen, batch)
             theirs["DALLE-pytorch, its cache patched"] = partial(draw_all, patched, text, batch)
         theirs["the same products in a bare loop"] = partial(bare_loop, model, batch)
-        flops, bytes_read = 2 * P * config.image_len, P * dtype.itemsize * config.image_len / batch  # of an image
+        flops, bytes_read = (
+            2 * P * config.image_len,
+            P * dtype.itemsize * config.image_len / batch,
+        )  # of an image
         limits = {
             f"2 · {P / 1e6:,.1f} M FLOP a code, as in a large product":
                 lambda: matmul_limit(device, dtype) / flops,
@@ -160,21 +178,37 @@ def draw_all(model: torch.nn.Module, text: Tensor, batch: int, **how):
 def bench_candidates(asked: Setting) -> list[Row]:
     """Many candidates of one caption, of which CLIP keeps some; each in a process of its own, whose
     memory is watched."""
-    config = replace(asked.config, vocab_size=PRESETS["tiny"].dalle.vocab_size)  # of the words that are shipped
+    config = replace(
+        asked.config, vocab_size=PRESETS["tiny"].dalle.vocab_size
+    )  # of the words that are shipped
     works, spent = {"ours": draw_and_keep}, {}
     if asked.peer:
         works["DALLE-pytorch, its cache patched, and its CLIP"] = draw_and_keep_theirs
     for name, work in works.items():
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            spent[name] = pool.submit(work, config, CANDIDATES, KEPT, torch.get_num_threads()).result()
+            spent[name] = pool.submit(
+                work, config, CANDIDATES, KEPT, torch.get_num_threads()
+            ).result()
     what, (mine, grown) = f"{CANDIDATES} candidates, {KEPT} kept", spent.pop("ours")
-    rows = [Row(what, "images/s", [CANDIDATES / mine], [CANDIDATES / took], name)
-            for name, (took, _) in spent.items()]
+    rows = [
+        Row(what, "images/s", [CANDIDATES / mine], [CANDIDATES / took], name)
+        for name, (took, _) in spent.items()
+    ]
     rows = rows or [Row(what, "images/s", [CANDIDATES / mine])]
-    return rows + [Row(f"{what}: memory above the weights", "GB", [grown / 1e9], [1.5], "what it may take at most")]
+    return rows + [
+        Row(
+            f"{what}: memory above the weights",
+            "GB",
+            [grown / 1e9],
+            [1.5],
+            "what it may take at most",
+        )
+    ]
 
 
-def draw_and_keep(config: DALLEConfig, candidates: int, kept: int, threads: int) -> tuple[float, int]:
+def draw_and_keep(
+    config: DALLEConfig, candidates: int, kept: int, threads: int
+) -> tuple[float, int]:
     """Seconds and bytes that our pipeline takes for it."""
     torch.set_num_threads(threads)
     bpe, dvae, clip = BPE.load(DATA / "tiny" / "bpe.json"), *judges(config)
@@ -184,19 +218,32 @@ def draw_and_keep(config: DALLEConfig, candidates: int, kept: int, threads: int)
 
 
 @torch.no_grad()
-def draw_and_keep_theirs(config: DALLEConfig, candidates: int, kept: int, threads: int) -> tuple[float, int]:
+def draw_and_keep_theirs(
+    config: DALLEConfig, candidates: int, kept: int, threads: int
+) -> tuple[float, int]:
     """The same of DALLE-pytorch, all candidates at once, as it does."""
     torch.set_num_threads(threads)
-    model, clip = peers.dalle_pytorch(config, patched=True), peers.dalle_pytorch_clip(judges(config)[1])
+    model, clip = (
+        peers.dalle_pytorch(config, patched=True),
+        peers.dalle_pytorch_clip(judges(config)[1]),
+    )
     text = tokens(config, 1, torch.device("cpu"))[0]
     return watched(lambda: draw_all(model, text, candidates, clip=clip)[1].topk(kept))
 
 
 def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
     """A dVAE and a CLIP that fit to a transformer."""
-    dvae = replace(PRESETS["small"].dvae, image_size=4 * config.grid, codebook_size=config.codebook_size)
-    clip = replace(PRESETS["small"].clip, image_size=4 * config.grid, patch=config.grid // 2,
-                   vocab_size=config.vocab_size + 1 + config.text_len, text_len=config.text_len, end=config.vocab_size + 1)
+    dvae = replace(
+        PRESETS["small"].dvae, image_size=4 * config.grid, codebook_size=config.codebook_size
+    )
+    clip = replace(
+        PRESETS["small"].clip,
+        image_size=4 * config.grid,
+        patch=config.grid // 2,
+        vocab_size=config.vocab_size + 1 + config.text_len,
+        text_len=config.text_len,
+        end=config.vocab_size + 1,
+    )
     return dvae, clip
 
 
@@ -208,7 +255,9 @@ def bench_attention(asked: Setting) -> list[Row]:
         qkv = [torch.randn(shape, device=device, requires_grad=True) for _ in "qkv"]
 
         def passes(attend, **how):
-            return lambda: [torch.autograd.grad(attend(*qkv, **how).sum(), qkv) for _ in range(times)]
+            return lambda: [
+                torch.autograd.grad(attend(*qkv, **how).sum(), qkv) for _ in range(times)
+            ]
 
         for kind in ("row", "column", "convolutional"):
             mask = mask_of(kind, T, side, side, c.kernel).to(device)
@@ -217,7 +266,9 @@ def bench_attention(asked: Setting) -> list[Row]:
                 "the same mask, whole": passes(F.scaled_dot_product_attention, attn_mask=mask),
             }
             ours = passes(attend, mask=mask, pattern=Pattern(kind, T, side, c.kernel))
-            rows += beside(asked, f"{kind} attention, {T} + {side**2} tokens", "passes/s", times, ours, theirs)
+            rows += beside(
+                asked, f"{kind} attention, {T} + {side**2} tokens", "passes/s", times, ours, theirs
+            )
     return rows
 
 
@@ -234,10 +285,15 @@ def bench_dvae(asked: Setting) -> list[Row]:
     if asked.peer:
         encoder, decoder = (part.to(device) for part in peers.dall_e(c))
         encodes["dall_e"] = lambda: encoder(map_pixels(pictures)).argmax(1)
-        paints["dall_e"] = lambda: decoder(F.one_hot(codes, c.codebook_size).permute(0, 3, 1, 2).float())
+        paints["dall_e"] = lambda: decoder(
+            F.one_hot(codes, c.codebook_size).permute(0, 3, 1, 2).float()
+        )
     size = f"{c.image_size}×{c.image_size}, batch {batch}"
-    return (beside(asked, f"dVAE, encoding {size}", "images/s", batch, lambda: ours.encode(pictures), encodes)
-            + beside(asked, f"dVAE, decoding {size}", "images/s", batch, lambda: ours.decode(codes), paints))
+    return beside(
+        asked, f"dVAE, encoding {size}", "images/s", batch, lambda: ours.encode(pictures), encodes
+    ) + beside(
+        asked, f"dVAE, decoding {size}", "images/s", batch, lambda: ours.decode(codes), paints
+    )
 
 
 @torch.no_grad()
@@ -248,16 +304,33 @@ def bench_clip(asked: Setting) -> list[Row]:
     pictures = torch.rand(batch, 3, c.image_size, c.image_size, device=device)
     text = torch.randint(1, c.end, (batch, c.text_len), device=device)
     text[:, -1] = c.end
-    mean, std = (torch.tensor(numbers, device=device).view(3, 1, 1) for numbers in (CLIP_MEAN, CLIP_STD))
-    others = {"clip-anytorch": peers.clip_anytorch, "open_clip": peers.open_clip} if asked.peer else {}
+    mean, std = (
+        torch.tensor(numbers, device=device).view(3, 1, 1) for numbers in (CLIP_MEAN, CLIP_STD)
+    )
+    others = (
+        {"clip-anytorch": peers.clip_anytorch, "open_clip": peers.open_clip} if asked.peer else {}
+    )
     see, read = {}, {}
     for name, make in others.items():
         model = make(c).to(device)
         see[name] = lambda model=model: model.encode_image((pictures - mean) / std)
         read[name] = lambda model=model: model.encode_text(text)
-    rows = beside(asked, f"CLIP, pictures, batch {batch}", "images/s", batch, lambda: ours.encode_image(pictures), see)
-    return rows + beside(asked, f"CLIP, captions, batch {batch}", "captions/s", batch,
-                         lambda: ours.encode_text(text), read)
+    rows = beside(
+        asked,
+        f"CLIP, pictures, batch {batch}",
+        "images/s",
+        batch,
+        lambda: ours.encode_image(pictures),
+        see,
+    )
+    return rows + beside(
+        asked,
+        f"CLIP, captions, batch {batch}",
+        "captions/s",
+        batch,
+        lambda: ours.encode_text(text),
+        read,
+    )
 
 
 # ---- words and scenes -------------------------------------------------------------------
@@ -266,22 +339,38 @@ def bench_clip(asked: Setting) -> list[Row]:
 def bench_bpe(asked: Setting) -> list[Row]:
     """Learning merges from five megabytes, and cutting captions, one by one."""
     texts = corpus(LETTERS).splitlines(keepends=True)
-    rows = beside(asked, "BPE, learning", "merges/s", MERGES, lambda: BPE.train(texts, 256 + MERGES),
-                  {"tokenizers (Rust)": lambda: peers.train_tokenizers(texts, 256 + MERGES)})
+    rows = beside(
+        asked,
+        "BPE, learning",
+        "merges/s",
+        MERGES,
+        lambda: BPE.train(texts, 256 + MERGES),
+        {"tokenizers (Rust)": lambda: peers.train_tokenizers(texts, 256 + MERGES)},
+    )
     few = 4
     slow = few / once(lambda: train_by_recounting(texts, 256 + few), asked.runtime.device)
     rows.append(replace(rows[0], limits=[slow], why=f"recounting, its first {few} merges"))
     captions, path = draw_batch(Scenes(), Random(0), SCENES)[0], DATA / "tiny" / "bpe.json"
     bpe, rust = BPE.load(path), peers.load_tokenizers(path)
-    rows += beside(asked, "BPE, cutting captions", "captions/s", len(captions),
-                   lambda: [bpe.encode(c) for c in captions],
-                   {"tokenizers (Rust)": lambda: [rust.encode(c).ids for c in captions]})
+    rows += beside(
+        asked,
+        "BPE, cutting captions",
+        "captions/s",
+        len(captions),
+        lambda: [bpe.encode(c) for c in captions],
+        {"tokenizers (Rust)": lambda: [rust.encode(c).ids for c in captions]},
+    )
     if asked.peer:
         simple, words = peers.simple_tokenizer()
         official = load_bpe(words)
-        rows += beside(asked, "BPE, cutting captions with CLIP's words", "captions/s", len(captions),
-                       lambda: [official.encode(c) for c in captions],
-                       {"clip-anytorch, SimpleTokenizer": lambda: [simple.encode(c) for c in captions]})
+        rows += beside(
+            asked,
+            "BPE, cutting captions with CLIP's words",
+            "captions/s",
+            len(captions),
+            lambda: [official.encode(c) for c in captions],
+            {"clip-anytorch, SimpleTokenizer": lambda: [simple.encode(c) for c in captions]},
+        )
     return rows
 
 
@@ -300,8 +389,14 @@ def bench_scenes(asked: Setting) -> list[Row]:
     rows = []
     for processes in (1, 2):
         with ProcessPoolExecutor(processes) as pool:
-            rows += beside(asked, f"scenes, {processes} process{'es' * (processes > 1)}", "pictures/s", SCENES,
-                           lambda: list(pool.map(paint_some, [SCENES // processes] * processes)), {})
+            rows += beside(
+                asked,
+                f"scenes, {processes} process{'es' * (processes > 1)}",
+                "pictures/s",
+                SCENES,
+                lambda: list(pool.map(paint_some, [SCENES // processes] * processes)),
+                {},
+            )
     return rows
 
 
@@ -311,5 +406,13 @@ def paint_some(count: int) -> None:
         draw_batch(Scenes(), Random(count), 100)
 
 
-BENCHES = {"sample": bench_sample, "candidates": bench_candidates, "train": bench_train, "attention": bench_attention,
-           "bpe": bench_bpe, "dvae": bench_dvae, "clip": bench_clip, "scenes": bench_scenes}
+BENCHES = {
+    "sample": bench_sample,
+    "candidates": bench_candidates,
+    "train": bench_train,
+    "attention": bench_attention,
+    "bpe": bench_bpe,
+    "dvae": bench_dvae,
+    "clip": bench_clip,
+    "scenes": bench_scenes,
+}

@@ -56,7 +56,13 @@ def dalle_pytorch(c: DALLEConfig, patched: bool = False, sparse: bool = False) -
         sys.modules.setdefault(name, Mock())
     from dalle_pytorch import DALLE, DiscreteVAE
 
-    vae = DiscreteVAE(image_size=4 * c.grid, num_layers=2, num_tokens=c.codebook_size, codebook_dim=64, hidden_dim=32)
+    vae = DiscreteVAE(
+        image_size=4 * c.grid,
+        num_layers=2,
+        num_tokens=c.codebook_size,
+        codebook_dim=64,
+        hidden_dim=32,
+    )
     kinds = ("axial_row", "axial_col", "axial_row", "axial_row") if sparse else ("full",)
     model = DALLE(dim=c.width, vae=vae, num_text_tokens=c.vocab_size, text_seq_len=c.text_len, depth=c.depth,
                   heads=c.heads, dim_head=c.width // c.heads, attn_types=kinds)  # fmt: skip
@@ -124,9 +130,16 @@ def open_clip(c: CLIPConfig) -> nn.Module:
     sys.modules.setdefault("torchvision.ops.misc", Mock())
     from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
-    vision = CLIPVisionCfg(c.vision_depth, c.vision_width, c.vision_width // c.vision_heads, patch_size=c.patch,
-                           image_size=c.image_size)
-    words = CLIPTextCfg(c.text_len, c.vocab_size, width=c.text_width, heads=c.text_heads, layers=c.text_depth)
+    vision = CLIPVisionCfg(
+        c.vision_depth,
+        c.vision_width,
+        c.vision_width // c.vision_heads,
+        patch_size=c.patch,
+        image_size=c.image_size,
+    )
+    words = CLIPTextCfg(
+        c.text_len, c.vocab_size, width=c.text_width, heads=c.text_heads, layers=c.text_depth
+    )
     return CLIP(c.embed, vision, words, quick_gelu=True).eval()
 
 
@@ -146,9 +159,19 @@ def train_tokenizers(texts: list[str], vocab_size: int):
     found("tokenizers")
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-    rust, level = Tokenizer(models.BPE()), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    rust.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(WORD.pattern), "isolated"), level])
-    how = dict(vocab_size=vocab_size, min_frequency=2, initial_alphabet=level.alphabet(), show_progress=False)
+    rust, level = (
+        Tokenizer(models.BPE()),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    )
+    rust.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(WORD.pattern), "isolated"), level]
+    )
+    how = dict(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        initial_alphabet=level.alphabet(),
+        show_progress=False,
+    )
     rust.train_from_iterator([lower(text) for text in texts], trainers.BpeTrainer(**how))
     return rust
 

@@ -41,7 +41,9 @@ class Row:
     what: str
     unit: str
     rates: list[float]  # of each turn
-    limits: list[float] | None = None  # of the same turns, or one: what the machine could do, or the peer did
+    limits: list[float] | None = (
+        None  # of the same turns, or one: what the machine could do, or the peer did
+    )
     why: str = ""  # what the limit is, or who the peer
 
     def figures(self) -> dict:
@@ -51,16 +53,31 @@ class Row:
         if self.limits:
             limit = float(np.median(self.limits))
             share = float(np.median(np.divide(self.rates, self.limits)))
-        return {"what": self.what, "unit": self.unit, "median": median, "p10": p10, "p90": p90,
-                "limit": limit, "share": share, "why": self.why}
+        return {
+            "what": self.what,
+            "unit": self.unit,
+            "median": median,
+            "p10": p10,
+            "p90": p90,
+            "limit": limit,
+            "share": share,
+            "why": self.why,
+        }
 
 
 Works = Mapping[str, Callable[[], object]]
 Limits = Mapping[str, Callable[[], float]]
 
 
-def beside(asked: Setting, what: str, unit: str, many: float, ours: Callable[[], object], theirs: Works,
-           limits: Limits | None = None) -> list[Row]:
+def beside(
+    asked: Setting,
+    what: str,
+    unit: str,
+    many: float,
+    ours: Callable[[], object],
+    theirs: Works,
+    limits: Limits | None = None,
+) -> list[Row]:
     """A row for each limit and one for each peer: `many` units in a call of `ours` and of theirs; a
     limit measures itself, in units a second. All take turns, after once that does not count."""
     if asked.profile:
@@ -100,7 +117,10 @@ def profile(what: str, work: Callable[[], object], most: int = 8) -> str:
     rows = [(op.key, op.count, op.self_cpu_time_total / total) for op in ops[:most]]
     rest = sum(op.count for op in ops[most:]), 1 - sum(share for _, _, share in rows)
     lines = [f"| {what} | calls | share of the CPU's time |", "|---|---|---|"]
-    lines += [f"| {name} | {calls:,} | {share:.0%} |" for name, calls, share in [*rows, ("the rest", *rest)]]
+    lines += [
+        f"| {name} | {calls:,} | {share:.0%} |"
+        for name, calls, share in [*rows, ("the rest", *rest)]
+    ]
     return "\n".join(lines)
 
 
@@ -134,9 +154,16 @@ def peak_memory() -> int:
 
 def table(rows: list[dict]) -> str:
     """The figures as a Markdown table; the ratio is to the limit, or to the peer."""
-    lines = ["| what | median | p10 | p90 | beside | ratio | which is |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| what | median | p10 | p90 | beside | ratio | which is |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        figures = [f"{row[name]:,.4g}" if row[name] else "" for name in ("median", "p10", "p90", "limit")]
+        figures = [
+            f"{row[name]:,.4g}" if row[name] else "" for name in ("median", "p10", "p90", "limit")
+        ]
         share = f"{row['share']:.3g}" if row["share"] else ""
-        lines.append(f"| {row['what']}, {row['unit']} | {' | '.join(figures)} | {share} | {row['why']} |")
+        lines.append(
+            f"| {row['what']}, {row['unit']} | {' | '.join(figures)} | {share} | {row['why']} |"
+        )
     return "\n".join(lines)

@@ -12,5 +12,14 @@ from minidalle.datasets.sources import (
     to_tensor,
 )
 
-__all__ = ["Mixture", "Pictures", "Scenes", "draw_batch", "emoji_pictures", "folder_pictures", "open_data",
-           "shares", "to_tensor"]
+__all__ = [
+    "Mixture",
+    "Pictures",
+    "Scenes",
+    "draw_batch",
+    "emoji_pictures",
+    "folder_pictures",
+    "open_data",
+    "shares",
+    "to_tensor",
+]

@@ -79,5 +79,7 @@ def read_pair(picture: Path, text: Path, image_size: int) -> tuple | str:
 
 def in_words(left_out: dict[str, list[Path]]) -> str:
     """{"no caption": [a.png, b.png], "no picture": [c.txt]} → "2 no caption (a.png, …), 1 no …"."""
-    return ", ".join(f"{len(paths)} {why} ({paths[0]}{', …' if paths[1:] else ''})"
-                     for why, paths in left_out.items())
+    return ", ".join(
+        f"{len(paths)} {why} ({paths[0]}{', …' if paths[1:] else ''})"
+        for why, paths in left_out.items()
+    )

@@ -16,8 +16,15 @@ from minidalle.world.emoji import compose
 FORMATS = ("PNG", "JPEG", "WEBP")  # Pillow knows fifty, and a file from outside may abuse each
 ORIENTATION = 0x112  # the EXIF tag with which a camera says how it was held
 TURN = Image.Transpose
-UPRIGHT = {2: TURN.FLIP_LEFT_RIGHT, 3: TURN.ROTATE_180, 4: TURN.FLIP_TOP_BOTTOM, 5: TURN.TRANSPOSE,
-           6: TURN.ROTATE_270, 7: TURN.TRANSVERSE, 8: TURN.ROTATE_90}  # 1, or no tag: as it is
+UPRIGHT = {
+    2: TURN.FLIP_LEFT_RIGHT,
+    3: TURN.ROTATE_180,
+    4: TURN.FLIP_TOP_BOTTOM,
+    5: TURN.TRANSPOSE,
+    6: TURN.ROTATE_270,
+    7: TURN.TRANSVERSE,
+    8: TURN.ROTATE_90,
+}  # 1, or no tag: as it is
 PAINTING = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # the chunks of a PNG we need
 Crop = Callable[[Image.Image, int, Random], Image.Image]
 

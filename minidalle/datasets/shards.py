@@ -50,7 +50,11 @@ def expand(pattern: str) -> list[Path]:
     if missing and (Path(pattern).is_dir() or re.search(r"[*?\[{]", str(missing[0]))):
         raise ValueError(f"{pattern} is not a file: {RANGES}")
     if missing:
-        rest = f", nor {len(missing) - 1} others of the {len(paths)} in {pattern}" if missing[1:] else ""
+        rest = (
+            f", nor {len(missing) - 1} others of the {len(paths)} in {pattern}"
+            if missing[1:]
+            else ""
+        )
         raise ValueError(f"there is no file {missing[0]}{rest}")
     return paths
 

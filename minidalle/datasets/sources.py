@@ -57,7 +57,9 @@ class Scenes:
 
     def load(self, items: list) -> np.ndarray:
         """The scenes, painted."""
-        return np.stack([painting.paint(scene, places, self.image_size) for _, scene, places in items])
+        return np.stack(
+            [painting.paint(scene, places, self.image_size) for _, scene, places in items]
+        )
 
 
 class Pictures:
@@ -133,7 +135,9 @@ def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) 
     for i in np.flatnonzero(np.isin(pack.split, splits)).tolist():
         for name in ["white"] + [others[(i + 2 * k) % len(others)] for k in range(coloured)]:
             templates = range(len(emoji.TEMPLATES))
-            variants.append(tuple(emoji.caption(pack, i, t, said) for t in templates for said in (name, None)))
+            variants.append(
+                tuple(emoji.caption(pack, i, t, said) for t in templates for said in (name, None))
+            )
             pictures.append(emoji.compose(pack.pixels[i], scenes.BACKGROUNDS[name]))
     return Pictures(variants, np.stack(pictures))
 
@@ -147,8 +151,13 @@ def folder_pictures(folder: Path, image_size: int) -> Pictures:
     return Pictures(*read_folder(folder, image_size))
 
 
-def open_data(name: str, image_size: int = 32, near_misses: int = 0, scenes_to_emoji: int = 1,
-              crop: Crop = dalle_crop):
+def open_data(
+    name: str,
+    image_size: int = 32,
+    near_misses: int = 0,
+    scenes_to_emoji: int = 1,
+    crop: Crop = dalle_crop,
+):
     """The source called "scenes", "emoji" or "both", or the one in a folder or in tar shards.
 
     `crop` is how pictures of shards are cut: afresh in every batch, unlike those of a folder.
@@ -158,10 +167,14 @@ def open_data(name: str, image_size: int = 32, near_misses: int = 0, scenes_to_e
     if name == "emoji":
         return emoji_pictures()
     if name == "both":
-        return Mixture([Scenes(image_size, near_misses=near_misses), emoji_pictures()], scenes_to_emoji)
+        return Mixture(
+            [Scenes(image_size, near_misses=near_misses), emoji_pictures()], scenes_to_emoji
+        )
     if Path(name).is_dir():
         return folder_pictures(Path(name), image_size)
     if name.endswith(".tar"):
         return Shards(expand(name), image_size, crop)
-    raise ValueError(f"{name!r} is no data set: say scenes, emoji, both, the path of a folder, "
-                     "or of tar shards like 'shards/{00000..00009}.tar'")
+    raise ValueError(
+        f"{name!r} is no data set: say scenes, emoji, both, the path of a folder, "
+        "or of tar shards like 'shards/{00000..00009}.tar'"
+    )

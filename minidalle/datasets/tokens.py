@@ -45,8 +45,10 @@ def read_header(path: Path, maker: Maker) -> dict:
     words = {"bpe": "bpe.json", "dvae": "dvae.safetensors", "text_len": "length of captions"}
     others = [words[name] for name, value in maker._asdict().items() if found[name] != value]
     if others:
-        raise ValueError(f"{path} was made with another {' and another '.join(others)}: "
-                         "tokenize the shards again, into another folder")
+        raise ValueError(
+            f"{path} was made with another {' and another '.join(others)}: "
+            "tokenize the shards again, into another folder"
+        )
     return about
 
 

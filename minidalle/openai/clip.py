@@ -41,6 +41,7 @@ def bare_names(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 
     "state_dict.module.visual.conv1.weight" → "visual.conv1.weight"; an optimiser's are dropped.
     """
+
     def bare(name: str) -> str:
         return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
@@ -55,14 +56,21 @@ def bare_names(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 def config_of(tensors: dict[str, Tensor]) -> CLIPConfig:
     """The sizes of a CLIP, from the shapes of its parameters; a head is always 64 wide."""
+
     def count(prefix: str) -> int:  # how many layers there are below prefix.0, prefix.1, …
-        return len({name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)})
+        return len(
+            {name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)}
+        )
 
     vocab, text_width = tensors["token_embedding.weight"].shape
     places = math.isqrt(len(tensors.get("visual.positional_embedding", ())))
     if places:
         vision_width, _, patch, _ = tensors["visual.conv1.weight"].shape
-        depth, heads, size = count("visual.transformer.resblocks."), vision_width // 64, places * patch
+        depth, heads, size = (
+            count("visual.transformer.resblocks."),
+            vision_width // 64,
+            places * patch,
+        )
     else:
         vision_width, patch = len(tensors["visual.layer1.0.conv1.weight"]), 0
         depth = tuple(count(f"visual.layer{stage}.") for stage in (1, 2, 3, 4))

@@ -17,7 +17,9 @@ def load_dvae(encoder: Path, decoder: Path) -> DVAE:
     """
     theirs = {"encoder": read_foreign(encoder), "decoder": read_foreign(decoder)}
     try:
-        K, width = [len(theirs["encoder"][f"blocks.{layer}.w"]) for layer in ("output.conv", "input")]
+        K, width = [
+            len(theirs["encoder"][f"blocks.{layer}.w"]) for layer in ("output.conv", "input")
+        ]
         blocks = sum(name.startswith("blocks.group_1.") for name in theirs["encoder"]) // 8
         code_width = len(theirs["decoder"]["blocks.input.w"])
         model = DVAE(DVAEConfig(codebook_size=K, width=width, blocks=blocks, code_width=code_width))
@@ -28,7 +30,9 @@ def load_dvae(encoder: Path, decoder: Path) -> DVAE:
             raise KeyError(left[0])
     except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise ValueError(f"{encoder} and {decoder} are not OpenAI's encoder and decoder ({reason})") from None
+        raise ValueError(
+            f"{encoder} and {decoder} are not OpenAI's encoder and decoder ({reason})"
+        ) from None
     return model.eval().requires_grad_(False)
 
 

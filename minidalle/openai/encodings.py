@@ -87,8 +87,14 @@ class ClipBPE(Published):
         """The text of these ids, with one space between words."""
         return super().decode(ids).strip()
 
-    def frame(self, text: str, length: int, truncate: bool = False, dropout: float = 0.0,
-              generator: torch.Generator | None = None) -> list[int]:
+    def frame(
+        self,
+        text: str,
+        length: int,
+        truncate: bool = False,
+        dropout: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> list[int]:
         """Exactly `length` ids: start-of-text, the caption, end-of-text, zeros. Errors as in BPE."""
         ids = super().frame(text, length - 1, truncate, dropout, generator)
         ids = [i for i in ids if i <= self.start] + [self.end]  # without BPE's pads

@@ -31,8 +31,10 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"there is no weight file {path}")
     with open(path, "rb") as file:
         if OLD in file.read(64):
-            raise ValueError(f"{path} is in the old format of torch.save: write it again with "
-                             "`torch.save(torch.load(path, weights_only=True), path)`")
+            raise ValueError(
+                f"{path} is in the old format of torch.save: write it again with "
+                "`torch.save(torch.load(path, weights_only=True), path)`"
+            )
     try:
         file = io.BytesIO()
         with zipfile.ZipFile(path) as archive, zipfile.ZipFile(file, "w") as copy:
@@ -41,14 +43,28 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
                     copy.writestr(entry, archive.read(entry))
         file.seek(0)
         asked = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-        layers = [name for name in asked if name.startswith(("dall_e.", "torch.nn.modules.", "__torch__."))]
+        layers = [
+            name
+            for name in asked
+            if name.startswith(("dall_e.", "torch.nn.modules.", "__torch__."))
+        ]
         file.seek(0)
         with torch.serialization.safe_globals([(Inert, name) for name in layers]):
             found = dict(_tensors_in(torch.load(file, map_location="cpu", weights_only=True)))
     except pickle.UnpicklingError:
         others = ", ".join(sorted(set(asked) - set(layers))) or "something that is no tensor"
-        raise ValueError(f"{path} asks for {others}, which only a program would need: refused") from None
-    except (zipfile.BadZipFile, RuntimeError, ValueError, LookupError, TypeError, EOFError, OSError):
+        raise ValueError(
+            f"{path} asks for {others}, which only a program would need: refused"
+        ) from None
+    except (
+        zipfile.BadZipFile,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        TypeError,
+        EOFError,
+        OSError,
+    ):
         raise ValueError(f"{path} is not a whole file of torch.save or TorchScript") from None
     if not found:
         raise ValueError(f"{path} holds no tensors")

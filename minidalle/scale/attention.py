@@ -76,12 +76,16 @@ def factored(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> Tensor:
     kind, T, width, kernel = pattern
     (text_q, q), (text_k, k), (text_v, v) = (x.split([T, x.shape[2] - T], 2) for x in (q, k, v))
     text = F.scaled_dot_product_attention(text_q, text_k, text_v, is_causal=True)
-    grids = [x.unflatten(2, (-1, width)) for x in (q / math.sqrt(q.shape[-1]), k, v)]  # (B, H, h, w, d)
+    grids = [
+        x.unflatten(2, (-1, width)) for x in (q / math.sqrt(q.shape[-1]), k, v)
+    ]  # (B, H, h, w, d)
     hidden = hidden_in_windows(kind, *grids[0].shape[2:4], kernel)
     if kind == "column":
         grids = [grid.transpose(2, 3) for grid in grids]
     lines = (grid.flatten(0, 2).contiguous() for grid in grids)  # (n, length, d)
-    image = Lines.apply(*lines, text_k.flatten(0, 1), text_v.flatten(0, 1), hidden).view(grids[0].shape)
+    image = Lines.apply(*lines, text_k.flatten(0, 1), text_v.flatten(0, 1), hidden).view(
+        grids[0].shape
+    )
     if kind == "column":
         image = image.transpose(2, 3)
     return torch.cat([text.transpose(1, 2), image.flatten(2, 3).transpose(1, 2)], 1).transpose(1, 2)
@@ -123,13 +127,19 @@ class Lines(torch.autograd.Function):
 
         for (heads, lines), P in zip(some_at_a_time(len(text_k), hidden, T), weights):
             in_text, in_window = P[..., :T], P.view(-1, length, T + window)[..., T:]
-            ds = (pictures(gradient[lines]) @ text_v[heads].mT).sub_(pictures(mean[lines])).mul_(in_text)
+            ds = (
+                (pictures(gradient[lines]) @ text_v[heads].mT)
+                .sub_(pictures(mean[lines]))
+                .mul_(in_text)
+            )
             torch.bmm(ds, text_k[heads], out=pictures(dq[lines]))
             torch.bmm(ds.mT, pictures(q[lines]), out=text_dk[heads])
             torch.bmm(in_text.mT, pictures(gradient[lines]), out=text_dv[heads])
             ds = (gradient[lines] @ v[lines].mT).sub_(mean[lines]).mul_(in_window)
             dq[lines].baddbmm_(ds, k[lines])
-            for line, (part, weight) in enumerate(zip(ds.split(length, -1), in_window.split(length, -1))):
+            for line, (part, weight) in enumerate(
+                zip(ds.split(length, -1), in_window.split(length, -1))
+            ):
                 dk[line : line + len(q)][lines].baddbmm_(part.mT, q[lines])
                 dv[line : line + len(q)][lines].baddbmm_(weight.mT, gradient[lines])
         return dq, dk[reach - 1 :], dv[reach - 1 :], text_dk, text_dv, None
@@ -164,9 +174,13 @@ def hidden_in_windows(kind: str, height: int, width: int, kernel: int) -> Tensor
     """
     with torch.device("cpu"):
         seen = mask_of(kind, 0, height, width, kernel).view(height, width, height, width)
-        seen = seen.permute(1, 3, 0, 2) if kind == "column" else seen.transpose(1, 2)  # (L, L, length, length)
+        seen = (
+            seen.permute(1, 3, 0, 2) if kind == "column" else seen.transpose(1, 2)
+        )  # (L, L, length, length)
         reach = int(seen[-1].any(-1).any(-1).sum())  # the last line sees the most
         nothing = torch.zeros_like(seen[:, : reach - 1])
         seen = torch.cat([nothing, seen], 1)  # before the first line
-        own = [lines[line : line + reach].transpose(0, 1).flatten(1) for line, lines in enumerate(seen)]
+        own = [
+            lines[line : line + reach].transpose(0, 1).flatten(1) for line, lines in enumerate(seen)
+        ]
         return torch.zeros(len(own), *own[0].shape).masked_fill_(~torch.stack(own), -math.inf)

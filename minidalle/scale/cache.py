@@ -65,7 +65,9 @@ class FastCache:
 
     def attend_text(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
         """Keep the keys, (C · H, d, T), and values, (C · H, T, d), of the captions in a layer."""
-        self.text.append((k.flatten(0, 1).transpose(1, 2).contiguous(), v.flatten(0, 1).contiguous()))
+        self.text.append(
+            (k.flatten(0, 1).transpose(1, 2).contiguous(), v.flatten(0, 1).contiguous())
+        )
         return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
     def append(self, x: Tensor) -> Tensor:
@@ -105,7 +107,9 @@ class FastCache:
         window = self.windows[layer][self.length]
         return kept[:, :, window] if isinstance(window, slice) else kept.index_select(2, window)
 
-    def mix(self, layer: int, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def mix(
+        self, layer: int, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> Tensor:
         """One softmax over the caption and what is seen of the image.
 
         q (C, H, M, n, d), keys and values (C · H · M, seen, d); returns (C · H · M, n, d).

@@ -39,9 +39,15 @@ def tuning(args) -> partial:
 
 def find_device(name: str) -> torch.device:
     """The torch device of that name, if it is here."""
-    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    here = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if not here.get(name):
-        raise ValueError(f"there is no device {name!r} here, but {', '.join(n for n in here if here[n])}")
+        raise ValueError(
+            f"there is no device {name!r} here, but {', '.join(n for n in here if here[n])}"
+        )
     return torch.device(name)
 
 
@@ -58,7 +64,9 @@ def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> 
     share = args.share if runtime.world_size > 1 else "ddp"
     layout = Layout(runtime.world_size, share, runtime.shard_size, images, args.recompute)
     try:
-        refuse_what_does_not_fit(sizes.dalle, config.batch_size, GPU(0, here / 1e9, 0), layout, each)
+        refuse_what_does_not_fit(
+            sizes.dalle, config.batch_size, GPU(0, here / 1e9, 0), layout, each
+        )
     except ValueError as error:
         raise ValueError(
             f"{error}, in the words of `minidalle plan`; here --grad-accum-steps makes fewer images "
@@ -72,7 +80,9 @@ def explaining_lack_of_memory() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(
+            error
+        ):
             raise
         raise ValueError(
             "memory ran out in a step: --grad-accum-steps N takes a batch in N parts, and "

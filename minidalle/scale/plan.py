@@ -52,17 +52,23 @@ class Layout:
 
     def __post_init__(self):
         if self.gpus < 1 or self.images < 1:
-            raise ValueError(f"there must be 1 GPU and 1 image or more, not {min(self.gpus, self.images)}")
+            raise ValueError(
+                f"there must be 1 GPU and 1 image or more, not {min(self.gpus, self.images)}"
+            )
         if self.share not in ("ddp", "fsdp", "hsdp"):
             raise ValueError(f"unknown way to share {self.share!r}: there is ddp, fsdp and hsdp")
         if self.gpus % self.group:
-            raise ValueError(f"{self.gpus} GPUs cannot be split into groups of {self.group} that share a "
-                             "copy: take a multiple of it, or say --shard-size")
+            raise ValueError(
+                f"{self.gpus} GPUs cannot be split into groups of {self.group} that share a "
+                "copy: take a multiple of it, or say --shard-size"
+            )
 
     @property
     def group(self) -> int:
         """How many GPUs share one copy of the model."""
-        return {"ddp": 1, "fsdp": self.gpus, "hsdp": self.shard_size or min(8, self.gpus)}[self.share]
+        return {"ddp": 1, "fsdp": self.gpus, "hsdp": self.shard_size or min(8, self.gpus)}[
+            self.share
+        ]
 
 
 # ---- parameters -------------------------------------------------------------------------
@@ -75,7 +81,16 @@ def shapes(config: DALLEConfig) -> dict[str, list[tuple[int, ...]]]:
         "norms": [(D,)] * 4,
         "block": [(3 * D, D), (3 * D,), (D, D), (D,), (4 * D, D), (4 * D,), (D, 4 * D), (D,)],
         "heads": [(V, D), (V,), (K, D), (K,)],
-        "rest": [(V, D), (config.text_len, D), (K, D), (config.grid, D), (config.grid, D), (D,), (D,), (D,)],
+        "rest": [
+            (V, D),
+            (config.text_len, D),
+            (K, D),
+            (config.grid, D),
+            (config.grid, D),
+            (D,),
+            (D,),
+            (D,),
+        ],
     }
 
 
@@ -116,7 +131,9 @@ def forward_flops(config: DALLEConfig, seen: list[int] | None = None) -> int:
     S, D = config.text_len + config.image_len, config.width
     blocks = config.depth * 2 * S * 12 * D**2  # q, k, v: 3 D², after them D², up 4 D², down 4 D²
     attention = sum(4 * D * n for n in seen or pairs(config))  # q · k, and weight × v
-    logits = (config.text_len - 1) * config.text_vocab_size + config.image_len * config.codebook_size
+    logits = (
+        config.text_len - 1
+    ) * config.text_vocab_size + config.image_len * config.codebook_size
     return blocks + attention + 2 * D * logits
 
 
@@ -163,9 +180,14 @@ def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
     else:  # autocast's copies of weights that the backward pass needs
         copies = 2 * linear * (1 if layout.recompute else depth)
         buckets = 4 * mine * (layout.gpus > 1)  # DDP sends a copy of the gradients
-        one = max(2 * 4 * D * D, 6 * 4 * D * D - 2 * 4 * B * S * D)  # of `down`; cast when its input is gone
+        one = max(
+            2 * 4 * D * D, 6 * 4 * D * D - 2 * 4 * B * S * D
+        )  # of `down`; cast when its input is gone
         losing, last, sent = copies + buckets, copies + buckets + one, 0
-        sending, end = losing + 4 * config.text_vocab_size * D, buckets + 4 * config.text_vocab_size * D
+        sending, end = (
+            losing + 4 * config.text_vocab_size * D,
+            buckets + 4 * config.text_vocab_size * D,
+        )
     flight, activations = max([
         (losing, depth * kept + losses),
         (last, depth * kept + back),
@@ -213,7 +235,9 @@ def remedy(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> str:
     return f"it fits with {' or '.join(enough)}" if enough else "no number of them is enough"
 
 
-def refuse_what_does_not_fit(config: DALLEConfig, batch: int, card: GPU, layout: Layout, each: str) -> None:
+def refuse_what_does_not_fit(
+    config: DALLEConfig, batch: int, card: GPU, layout: Layout, each: str
+) -> None:
     """ValueError if `each` GPU (or what it is called) has too little memory: by how much, and a remedy."""
     total = sum(memory(config, layout).values()) / 1e9
     if total > card.memory:
@@ -225,8 +249,13 @@ def refuse_what_does_not_fit(config: DALLEConfig, batch: int, card: GPU, layout:
 # ---- the plan ---------------------------------------------------------------------------
 
 
-def plan(preset: Preset, gpu: str = "h100", layout: Layout = Layout(), images: int | None = None,
-         mfu: float = 0.4) -> list[tuple]:
+def plan(
+    preset: Preset,
+    gpu: str = "h100",
+    layout: Layout = Layout(),
+    images: int | None = None,
+    mfu: float = 0.4,
+) -> list[tuple]:
     """What training a preset's transformer takes: rows of (what, value, unit, source).
 
     source: given, published (by the GPU's maker) or computed; images: B, by default as many as fit;
@@ -240,8 +269,10 @@ def plan(preset: Preset, gpu: str = "h100", layout: Layout = Layout(), images: i
     card, config, train = GPUS[gpu], preset.dalle, preset.train["dalle"]
     each, left = divmod(train.batch_size, layout.gpus)
     if left or each % (images or 1):
-        raise ValueError(f"a batch of {train.batch_size} cannot be shared evenly by {layout.gpus} GPUs"
-                         f"{f', {images} images at a time' if images else ''}: take a divisor of it")
+        raise ValueError(
+            f"a batch of {train.batch_size} cannot be shared evenly by {layout.gpus} GPUs"
+            f"{f', {images} images at a time' if images else ''}: take a divisor of it"
+        )
     layout = replace(layout, images=images or most_images(config, each, card, layout))
     refuse_what_does_not_fit(config, train.batch_size, card, layout, gpu)
     need = memory(config, layout)

@@ -55,7 +55,13 @@ class Distributed(SingleProcess):
         super().__init__(local_device(), grad_accum_steps, tune)
         meet(timeout)
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
-        self.block, self.share, self.powersgd, self.keep, self.bf16 = block, share, powersgd, keep, bf16
+        self.block, self.share, self.powersgd, self.keep, self.bf16 = (
+            block,
+            share,
+            powersgd,
+            keep,
+            bf16,
+        )
         shard_size = shard_size or int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))
         if share == "hsdp" and self.world_size % shard_size:
             raise ValueError(
@@ -99,7 +105,9 @@ class Distributed(SingleProcess):
         if self.powersgd:
             from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook as hook
 
-            self.hook = hook.PowerSGDState(None, self.powersgd, start_powerSGD_iter=2, warm_start=False)
+            self.hook = hook.PowerSGDState(
+                None, self.powersgd, start_powerSGD_iter=2, warm_start=False
+            )
 
             def one_at_a_time(state, bucket):  # gloo would mix up what two buckets send at once
                 sent = hook.powerSGD_hook(state, bucket)
@@ -201,7 +209,9 @@ def meet(timeout: float) -> None:
     wait = timedelta(seconds=timeout)
     try:
         store, rank, size = next(dist.rendezvous("env://", timeout=wait))
-        if os.environ.get("LOCAL_WORLD_SIZE") == str(size):  # else each meeting has a store of its own
+        if os.environ.get("LOCAL_WORLD_SIZE") == str(
+            size
+        ):  # else each meeting has a store of its own
             store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
         dist.init_process_group(store=store, rank=rank, world_size=size, timeout=wait)
     except (dist.DistError, RuntimeError) as error:

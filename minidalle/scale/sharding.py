@@ -24,7 +24,9 @@ def shard(model: nn.Module, mesh, block: type[nn.Module], bf16: bool = False) ->
     scalars = {parameter for parameter in model.parameters() if parameter.ndim == 0}
     model.to(memory_format=torch.contiguous_format)  # which fully_shard wants
     for part in [module for module in model.modules() if isinstance(module, block)]:
-        for norm in [module for module in part.modules() if isinstance(module, nn.LayerNorm)] * bf16:
+        for norm in [
+            module for module in part.modules() if isinstance(module, nn.LayerNorm)
+        ] * bf16:
             fully_shard(norm, mesh=mesh)
         fully_shard(part, mesh=mesh, **{"mp_policy": low} if bf16 else {})
     fully_shard(model, mesh=mesh, ignored_params=scalars)

@@ -46,7 +46,9 @@ def maker_of(bpe: BPE, dvae: DVAE, text_len: int) -> Maker:
     return Maker(bpe.fingerprint(), weights.fingerprint(dvae), text_len)
 
 
-def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processes: int = 1) -> Counter:
+def tokenize(
+    paths: list[Path], folder: Path, out: Path, text_len: int, processes: int = 1
+) -> Counter:
     """Make the tokens of shards with the BPE and dVAE in `folder`, where they are not made yet.
 
     Returns how many shards are "new", how many "samples" there are in all, and how many were left
@@ -54,11 +56,15 @@ def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processe
     have one name, no sample at all can be used, or a process is killed.
     """
     if others := [path for path in paths if path.suffix != ".tar"]:
-        raise ValueError(f"{others[0]} is no tar shard: name some, like 'shards/{{00000..00009}}.tar'")
+        raise ValueError(
+            f"{others[0]} is no tar shard: name some, like 'shards/{{00000..00009}}.tar'"
+        )
     maker = maker_of(*open_two(folder), text_len)
     targets = {path: target_of(path, out) for path in paths}
     if twice := [path for path, n in Counter(targets.values()).items() if n > 1]:
-        raise ValueError(f"{twice[0].name} would be made of several shards: give each its own --out")
+        raise ValueError(
+            f"{twice[0].name} would be made of several shards: give each its own --out"
+        )
     with ThreadPoolExecutor(processes) as pool:  # each shard that is done is hashed again
         done = pool.map(partial(is_done, maker=maker), paths, targets.values())
         todo = [path for path, is_there in zip(paths, done) if not is_there]
@@ -68,7 +74,9 @@ def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processe
         for _ in tqdm(done, total=len(todo), desc="tokenize", unit="shard", disable=None):
             pass
     finally:
-        for path in todo:  # a process that is killed leaves half a file, under the name it had so far
+        for (
+            path
+        ) in todo:  # a process that is killed leaves half a file, under the name it had so far
             Path(f"{targets[path]}.part").unlink(missing_ok=True)
     counts = Counter(new=len(todo))
     for target in targets.values():
@@ -77,8 +85,10 @@ def tokenize(paths: list[Path], folder: Path, out: Path, text_len: int, processe
     if not counts["samples"]:
         discard([targets[path] for path in todo], out)
         why = ", ".join(f"{n} {why}" for why, n in sorted(counts.items()) if why != "new")
-        raise ValueError(f"there is no sample in {paths[0]}{' and the others' * (len(paths) > 1)}"
-                         + (f"; left out: {why}" if why else ""))
+        raise ValueError(
+            f"there is no sample in {paths[0]}{' and the others' * (len(paths) > 1)}"
+            + (f"; left out: {why}" if why else "")
+        )
     return counts
 
 
@@ -105,7 +115,9 @@ def opened(folder: Path, maker: Maker) -> tuple[BPE, DVAE]:
     """The same, read once by each process; they must still be those that the command found."""
     bpe, dvae = open_two(folder)
     if maker_of(bpe, dvae, maker.text_len) != maker:
-        raise ValueError(f"the models in {folder} were replaced while shards were tokenized with them")
+        raise ValueError(
+            f"the models in {folder} were replaced while shards were tokenized with them"
+        )
     return bpe, dvae
 
 
@@ -114,8 +126,10 @@ def is_done(path: Path, target: Path, maker: Maker) -> bool:
     if not target.is_file():
         return False
     if read_header(target, maker)["shard"] != describe(path):
-        raise ValueError(f"{target} was made from another shard, or from {path} before it changed: "
-                         "remove it to have it made again, or name another --out")
+        raise ValueError(
+            f"{target} was made from another shard, or from {path} before it changed: "
+            "remove it to have it made again, or name another --out"
+        )
     return True
 
 
@@ -172,8 +186,10 @@ def in_processes(work, paths: list[Path], processes: int) -> Iterator[None]:
                     process.terminate()
                 raise
     except BrokenProcessPool:
-        raise OSError("a process was killed, maybe for want of memory: with fewer --processes the same "
-                      "command goes on") from None
+        raise OSError(
+            "a process was killed, maybe for want of memory: with fewer --processes the same "
+            "command goes on"
+        ) from None
 
 
 def begin() -> None:

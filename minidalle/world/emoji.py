@@ -126,8 +126,16 @@ def load_pack(path: Path | None = None) -> EmojiPack:
                 tuple(file[key].tolist())
                 for key in ("slugs", "names", "groups", "keywords", "styles")
             )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError,
-            zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ValueError(
             f"{path} is not a whole emoji pack: copy it again or rebuild it "
             "with data/build_emoji.py."
@@ -159,10 +167,14 @@ def with_article(name: str) -> str:
     if last in UNCOUNTED or re.search("(?<![suio])s$", last):
         return name
     vowel = name[0] in "aeiou" or name.startswith(("hour", "x-ray", "8"))
-    return f"an {name}" if vowel and not name.startswith(("uni", "eu", "ewe", "one-")) else f"a {name}"
+    return (
+        f"an {name}" if vowel and not name.startswith(("uni", "eu", "ewe", "one-")) else f"a {name}"
+    )
 
 
-def caption(pack: EmojiPack, i: int | np.integer, template: int = 0, background: str | None = None) -> str:
+def caption(
+    pack: EmojiPack, i: int | np.integer, template: int = 0, background: str | None = None
+) -> str:
     """A caption of picture i by row `template` of TEMPLATES, with the background or without.
 
     "a drawing of an octopus on an orange background"

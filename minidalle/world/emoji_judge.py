@@ -11,7 +11,7 @@ How good a judge is it? A real picture is its own nearest. With itself taken out
 nearest of the others, by another vendor, shows the same concept in over half of the cases.
 """
 
-from functools import lru_cache
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -43,7 +43,7 @@ def nearest(pictures: np.ndarray, without: np.ndarray | None = None) -> tuple[np
     return which, distance
 
 
-@lru_cache(maxsize=None)
+@cache
 def _blurred_pack() -> np.ndarray:
     pictures = emoji.compose(emoji.load_pack().pixels, WHITE)
     return blur(pictures, 3).reshape(len(pictures), -1).astype(np.float32)

@@ -23,7 +23,7 @@ About 130 pictures of 32×32 a second on one core.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from itertools import permutations
 from typing import NamedTuple
 
@@ -34,7 +34,15 @@ from torch import Tensor
 
 from minidalle.world.painting import SQUARES, sprite
 from minidalle.world.scenes import (
-    BACKGROUNDS, COLOURS, FILLS, OBJECTS, SHAPES, SIZES, Scene, Thing, canonical,
+    BACKGROUNDS,
+    COLOURS,
+    FILLS,
+    OBJECTS,
+    SHAPES,
+    SIZES,
+    Scene,
+    Thing,
+    canonical,
 )  # fmt: skip
 
 LEAST = 0.3  # a thing counts as seen if it explains this share of its own sprite
@@ -168,7 +176,7 @@ def _soften(pictures: Tensor) -> Tensor:
     return F.conv2d(pictures, kernel, padding=1, groups=3)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _templates(background: str, image_size: int) -> tuple[list[tuple[Thing, int]], Tensor]:
     """Every thing at every size, and what it adds to the background: (n, 3, side, side)."""
     things, sprites = [], []

@@ -10,7 +10,7 @@ too large, averaged down to its size (that is the anti-aliasing) and kept.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from random import Random
 
 import numpy as np
@@ -48,7 +48,9 @@ def settle(scene: Scene, rng: Random, image_size: int = 32) -> tuple[Scene, tupl
     return scene, tuple(places)
 
 
-def paint(scene: Scene, places: tuple[tuple[int, int, int], ...], image_size: int = 32) -> np.ndarray:
+def paint(
+    scene: Scene, places: tuple[tuple[int, int, int], ...], image_size: int = 32
+) -> np.ndarray:
     """The picture of a scene whose things stand at these places, uint8 (size, size, 3)."""
     canvas = np.empty((image_size, image_size, 3), np.float32)
     canvas[:] = BACKGROUNDS[scene.background]
@@ -86,7 +88,7 @@ def _regions(scene: Scene) -> Iterator[tuple[Thing, tuple[float, float, float, f
         yield thing, (i / n, 1 / 4, 1 / n, 1 / 2) if down else (1 / 4, i / n, 1 / 2, 1 / n)
 
 
-@lru_cache(maxsize=None)
+@cache
 def sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
     """A thing's colour, already multiplied by its cover, and its cover: (side, side, 3 and 1)."""
     if name in OBJECTS:
@@ -117,7 +119,9 @@ def _shrink(inside: np.ndarray, steps: int) -> np.ndarray:
     """Take `steps` layers off a region, square and diagonal by turns, which is nearly round."""
     for step in range(steps):
         padded = np.pad(inside, 1)
-        inside = inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        inside = (
+            inside & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+        )
         if step % 2:
             inside = inside & padded[:-2, :-2] & padded[2:, 2:] & padded[:-2, 2:] & padded[2:, :-2]
     return inside

@@ -40,8 +40,9 @@ SHAPES = {
     "square": lambda x, y: np.maximum(abs(x), abs(y)) <= 0.9,
     "triangle": lambda x, y: (abs(x) <= (y + 1) / 1.9) & (y <= 0.9),
     "star": _star,
-    "heart": lambda x, y: ((1.2 * x) ** 2 + (0.1 - 1.15 * y) ** 2 - 1) ** 3
-    <= (1.2 * x) ** 2 * (0.1 - 1.15 * y) ** 3,
+    "heart": lambda x, y: (
+        ((1.2 * x) ** 2 + (0.1 - 1.15 * y) ** 2 - 1) ** 3 <= (1.2 * x) ** 2 * (0.1 - 1.15 * y) ** 3
+    ),
     "diamond": lambda x, y: abs(x) / 0.75 + abs(y) <= 1,
     "cross": lambda x, y: (np.minimum(abs(x), abs(y)) <= 0.34) & (np.maximum(abs(x), abs(y)) <= 1),
     "moon": lambda x, y: (x**2 + y**2 <= 1) & ((x - 0.7) ** 2 + y**2 >= 0.55),
@@ -173,7 +174,9 @@ def _parse_thing(phrase: str) -> Thing:
         if kind is None:
             raise ValueError(f"{word!r} in {phrase!r} is no size, fill or colour of this world")
         if kind in look:
-            raise ValueError(f"{phrase!r} has two words for its {kind}, {look[kind]!r} and {word!r}")
+            raise ValueError(
+                f"{phrase!r} has two words for its {kind}, {look[kind]!r} and {word!r}"
+            )
         look[kind] = word
     look = {"colour": None, "fill": "filled", "size": "large"} | look
     if name in SHAPES and look["colour"] is None:
@@ -199,7 +202,7 @@ def canonical(scene: Scene) -> Scene:
 
 
 def split(scene: Scene) -> str:
-    """"combination", "unseen" or "train": a pure function of what the scene says.
+    """ "combination", "unseen" or "train": a pure function of what the scene says.
 
     combination: it has a colour × shape pair or a pair of things that training never shows.
     unseen: all its pairs are known, but these things in this relation were shown on no background
