@@ -58,7 +58,8 @@ BYTE_LEVEL = {
 RULES = {
     "normalizer": {"type": "Lowercase"},
     "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": WORD.pattern}, "behavior": "Isolated", "invert": False},
+        {"type": "Split", "pattern": {"Regex": WORD.pattern}, "behavior": "Isolated",
+         "invert": False},
         BYTE_LEVEL,
     ]},
 }  # fmt: skip

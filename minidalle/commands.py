@@ -35,7 +35,8 @@ def draw(args) -> None:
     load = time.perf_counter() - begin
     how = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p", "guidance")}
     drawing = pipeline.draw(
-        models, args.caption, args.candidates, args.keep, args.seed, truncate=args.truncate, ranker=ranker,
+        models, args.caption, args.candidates, args.keep, args.seed, truncate=args.truncate,
+        ranker=ranker,
         progress=lambda positions: tqdm(positions, desc="drawing", unit="code", leave=False),
         **{name: value for name, value in how.items() if value is not None},
     )  # fmt: skip

@@ -144,11 +144,23 @@ def _tiny() -> Preset:
         text_heads=4,
         end=vocab_size + 1,
     )
-    return Preset(dvae, dalle, clip, {
-        "dvae": TrainConfig(12_000, 16, lr=6e-3, final_lr=6e-5, betas=(0.9, 0.99), weight_decay=1e-4, ema_decay=0.995),
+    train = {
+        "dvae": TrainConfig(
+            12_000,
+            16,
+            lr=6e-3,
+            final_lr=6e-5,
+            betas=(0.9, 0.99),
+            weight_decay=1e-4,
+            ema_decay=0.995,
+        ),
         "clip": TrainConfig(7_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
-        "dalle": TrainConfig(64_000, 8, lr=1.5e-3, betas=(0.9, 0.96), weight_decay=0.1, ema_decay=0.999),
-    }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8), bpe_dropout=0.0)  # fmt: skip
+        "dalle": TrainConfig(
+            64_000, 8, lr=1.5e-3, betas=(0.9, 0.96), weight_decay=0.1, ema_decay=0.999
+        ),
+    }
+    loss = DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8)
+    return Preset(dvae, dalle, clip, train, loss, bpe_dropout=0.0)
 
 
 def _small() -> Preset:
@@ -174,22 +186,53 @@ def _small() -> Preset:
         text_heads=4,
         end=vocab_size + 1,
     )
-    return Preset(dvae, dalle, clip, {
-        "dvae": TrainConfig(20_000, 64, lr=2e-3, final_lr=2e-5, betas=(0.9, 0.99), weight_decay=1e-4, ema_decay=0.999),
+    train = {
+        "dvae": TrainConfig(
+            20_000,
+            64,
+            lr=2e-3,
+            final_lr=2e-5,
+            betas=(0.9, 0.99),
+            weight_decay=1e-4,
+            ema_decay=0.999,
+        ),
         "clip": TrainConfig(10_000, 512, lr=5e-4, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
-        "dalle": TrainConfig(20_000, 256, lr=6e-4, betas=(0.9, 0.96), weight_decay=0.045, ema_decay=0.999),
-    }, DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8))  # fmt: skip
+        "dalle": TrainConfig(
+            20_000, 256, lr=6e-4, betas=(0.9, 0.96), weight_decay=0.045, ema_decay=0.999
+        ),
+    }
+    loss = DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8)
+    return Preset(dvae, dalle, clip, train, loss)
 
 
 def _paper() -> Preset:
     """256×256 pixels, 32×32 codes, 12 billion parameters: the published figures."""
-    return Preset(DVAEConfig(), DALLEConfig(), CLIPConfig(), {
-        "dvae": TrainConfig(3_000_000, 512, lr=1e-4, final_lr=1.25e-6, lr_until=1.2 / 3, warmup=1,
-                            betas=(0.9, 0.999), weight_decay=1e-4, ema_decay=0.999),
-        "clip": TrainConfig(390_000, 32_768, lr=5e-4, warmup=2000, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2),
-        "dalle": TrainConfig(430_000, 1024, lr=4.5e-4, warmup=5000, betas=(0.9, 0.96), weight_decay=0.045,
-                             grad_clip=4.0),
-    })  # fmt: skip
+    train = {
+        "dvae": TrainConfig(
+            3_000_000,
+            512,
+            lr=1e-4,
+            final_lr=1.25e-6,
+            lr_until=1.2 / 3,
+            warmup=1,
+            betas=(0.9, 0.999),
+            weight_decay=1e-4,
+            ema_decay=0.999,
+        ),
+        "clip": TrainConfig(
+            390_000, 32_768, lr=5e-4, warmup=2000, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2
+        ),
+        "dalle": TrainConfig(
+            430_000,
+            1024,
+            lr=4.5e-4,
+            warmup=5000,
+            betas=(0.9, 0.96),
+            weight_decay=0.045,
+            grad_clip=4.0,
+        ),
+    }
+    return Preset(DVAEConfig(), DALLEConfig(), CLIPConfig(), train)
 
 
 # The nine published models of CLIP, by their published names.

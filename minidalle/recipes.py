@@ -141,7 +141,8 @@ def clip_job(
         own = range(train.batch_size)[part]
         if len(own) % 2:
             raise ValueError(
-                f"each process needs an even part of clip's batch, not {len(own)} of {train.batch_size}"
+                "each process needs an even part of clip's batch, "
+                f"not {len(own)} of {train.batch_size}"
             )
         # A picture may be spoilt with pieces of one that is another process's.
         needed = list(dict.fromkeys([*own, *(i for spoil in spoils for i in spoil[:2])]))
@@ -332,7 +333,7 @@ class CodedSet:
         self.source, self.size, self.codes = source, size, encode_pictures(dvae, source.pictures)
 
     def read(self, step: int, rng: Random, begin: int, end: int) -> tuple[list[str], Tensor]:
-        """Captions and codes (n, N) of the examples begin … end of this source's `size` of a step."""
+        """Captions and codes (n, N) of the examples begin … end of the step's `size`."""
         items = self.source.choose(rng, self.size)[begin:end]
         return self.source.captions(items), self.codes[[i for i, _ in items]]
 
@@ -352,7 +353,7 @@ class CodedStream:
         return self.source.captions(items), encode_pictures(self.dvae, self.source.load(items))
 
     def read(self, step: int, rng: Random, begin: int, end: int) -> tuple[list[str], Tensor]:
-        """Captions and codes (n, N) of the examples begin … end of this source's `size` of a step."""
+        """Captions and codes (n, N) of the examples begin … end of the step's `size`."""
         if begin == end:
             return [], torch.empty(0, self.dvae.config.grid**2, dtype=torch.long)
         captions, codes = self.block(step // AHEAD, begin, end)

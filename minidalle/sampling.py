@@ -95,7 +95,7 @@ def uniforms(seed: int, first: int, count: int, n: int) -> Tensor:
 def sample(
     model: DALLE, text: Tensor, num_samples: int = 1, seed: int = 0, first: int = 0, **how
 ) -> Tensor:
-    """Draw `num_samples` pictures for each framed caption of text (B, T): codes (B · num_samples, N).
+    """Draw `num_samples` pictures for each framed caption (B, T): codes (B · num_samples, N).
 
     Candidates are numbered from `first` on, over the whole result. `how` is passed on to
     `complete`: temperature, top_k, top_p, guidance with null_text, cache, progress.

@@ -98,7 +98,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
             )
             (decay if is_matrix else keep if parameter.ndim else scalars).append(parameter)
     groups = [{"params": decay, "weight_decay": config.weight_decay}]
-    # Scalars are kept apart: one that is not split over processes must not be mixed with some that are.
+    # Scalars, which are never split over processes, must not be mixed with what may be.
     groups += [{"params": group, "weight_decay": 0.0} for group in (keep, scalars) if group]
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
 

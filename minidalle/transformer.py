@@ -48,7 +48,7 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, mask: Tensor, attend: Callable[..., Tensor] = attention) -> Tensor:
-        """x (B, S, D), mask (S, S) → (B, S, D); `attend` may be anything that equals `attention`."""
+        """x (B, S, D), mask (S, S) → (B, S, D); `attend` may be a faster `attention`."""
         B, S, D = x.shape  # batch, positions, width
         qkv = self.qkv(self.norm_1(x)).view(B, S, 3, self.heads, D // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, S, d)

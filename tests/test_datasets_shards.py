@@ -139,7 +139,8 @@ def test_damage_is_logged_once(tmp_path, caplog, wrong, says):
 
 def test_each_line_is_a_caption():
     for said, lines in {
-        "a  red\tstar ": ("a red star",), "näkymätön 👻\r\n\n a ghost\n": ("näkymätön 👻", "a ghost"),
+        "a  red\tstar ": ("a red star",),
+        "näkymätön 👻\r\n\n a ghost\n": ("näkymätön 👻", "a ghost"),
         "\ufeff": (), "\ufeffa red star\r\ufeffred": ("a red star", "red"),
     }.items():  # fmt: skip
         assert captions_in(said.encode()) == lines

@@ -181,15 +181,30 @@ def test_clip_of_transformers(evidence):
     )
     c = config
     sizes = dict(attention_dropout=0.0, hidden_act="quick_gelu", projection_dim=c.embed)
-    theirs = transformers.CLIPModel(transformers.CLIPConfig(
-        projection_dim=c.embed,
-        vision_config=dict(image_size=c.image_size, patch_size=c.patch, hidden_size=c.vision_width,
-                           intermediate_size=4 * c.vision_width, num_hidden_layers=c.vision_depth,
-                           num_attention_heads=c.vision_heads, **sizes),
-        text_config=dict(vocab_size=c.vocab_size, max_position_embeddings=c.text_len, hidden_size=c.text_width,
-                         intermediate_size=4 * c.text_width, num_hidden_layers=c.text_depth,
-                         num_attention_heads=c.text_heads, eos_token_id=c.end, **sizes),
-    )).eval()  # fmt: skip
+    theirs = transformers.CLIPModel(
+        transformers.CLIPConfig(
+            projection_dim=c.embed,
+            vision_config=dict(
+                image_size=c.image_size,
+                patch_size=c.patch,
+                hidden_size=c.vision_width,
+                intermediate_size=4 * c.vision_width,
+                num_hidden_layers=c.vision_depth,
+                num_attention_heads=c.vision_heads,
+                **sizes,
+            ),
+            text_config=dict(
+                vocab_size=c.vocab_size,
+                max_position_embeddings=c.text_len,
+                hidden_size=c.text_width,
+                intermediate_size=4 * c.text_width,
+                num_hidden_layers=c.text_depth,
+                num_attention_heads=c.text_heads,
+                eos_token_id=c.end,
+                **sizes,
+            ),
+        )
+    ).eval()
     ours = clip.CLIP(config).eval()
     theirs.load_state_dict(
         {**theirs.state_dict(), **in_the_names_of_transformers(ours.state_dict())}

@@ -92,9 +92,17 @@ def test_choose_by_hand():
     assert choose(logits, u, temperature=0).tolist() == [1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("top_p, kept", [
-    (0.45, {1}), (0.55, {1, 2}), (0.75, {1, 2}), (0.85, {0, 1, 2}), (0.99, {0, 1, 2, 3}), (1, {0, 1, 2, 3}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "top_p, kept",
+    [
+        (0.45, {1}),
+        (0.55, {1, 2}),
+        (0.75, {1, 2}),
+        (0.85, {0, 1, 2}),
+        (0.99, {0, 1, 2, 3}),
+        (1, {0, 1, 2, 3}),
+    ],
+)
 def test_top_p_keeps_the_smallest_set_that_reaches_p(top_p, kept):
     logits = torch.tensor([0.15, 0.5, 0.3, 0.05]).log().expand(1000, -1)
     u = torch.arange(1000, dtype=torch.float64) / 1000

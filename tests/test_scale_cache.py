@@ -43,7 +43,7 @@ def test_it_draws_the_same_pictures(model, text, how):
 
 
 def test_what_can_be_seen_is_kept_and_no_more(model, text):
-    """Rows keep W + 1 places, captions are kept once, and only the first positions come together."""
+    """Rows keep W + 1 places, captions are kept once, only the first positions come together."""
     cache = FastCache(model, text, 5)
     places = {kind: kept.shape[4] for kind, kept in zip(model.kinds, cache.image)}
     assert places == {"row": 5, "column": 16, "convolutional": 16}

@@ -39,10 +39,15 @@ def tokens():
 def depends(x, y):
     """Which positions of y (1, S, D) have a gradient at which of x (1, S, D): bool (S, S)."""
     direction = torch.randn(y.shape[2])
-    return torch.stack([
-        torch.autograd.grad((y[0, i] * direction).sum(), x, retain_graph=True)[0][0].abs().sum(1) > 0
-        for i in range(y.shape[1])
-    ])  # fmt: skip
+    return torch.stack(
+        [
+            torch.autograd.grad((y[0, i] * direction).sum(), x, retain_graph=True)[0][0]
+            .abs()
+            .sum(1)
+            > 0
+            for i in range(y.shape[1])
+        ]
+    )
 
 
 def test_a_layer_depends_on_exactly_what_its_mask_shows(model):

@@ -43,8 +43,11 @@ def test_round_trip(tmp_path, kind, half):
         assert found.dtype == torch.float32
         assert torch.allclose(found, tensor, rtol=1e-3, atol=1e-6) if half else found.equal(tensor)
     assert weights.read_tensors(path)[1] == {
-        "model": kind, "config": weights.plain(model.config), "seed": 3, "command": "minidalle train",
-    }  # fmt: skip
+        "model": kind,
+        "config": weights.plain(model.config),
+        "seed": 3,
+        "command": "minidalle train",
+    }
     assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
 
 

@@ -1,4 +1,4 @@
-"""Every path that somebody waits for, beside what they would otherwise take and the machine's limit.
+"""Every path that somebody waits for, beside its peers and the machine's limits.
 
 B images at a time, N image tokens, P parameters. How a figure comes about is in timing.py, the
 peers are in peers.py. Only FLOPs that the model needs count (`plan.forward_flops`), whatever was
@@ -143,7 +143,7 @@ def draw_fast(model: DALLE, text: Tensor, batch: int) -> Tensor:
 
 
 def bare_loop(model: DALLE, batch: int) -> None:
-    """The blocks of drawing one after the other, on fixed keys: nothing is kept, looked up or chosen."""
+    """The blocks of drawing one after the other, on fixed keys: nothing is kept or chosen."""
     c, x = model.config, model.places()[0].expand(batch, 1, -1)
     keys = x.new_zeros(batch, c.heads, c.text_len + c.grid, c.width // c.heads)
     mask = x.new_ones(1, 1, dtype=torch.bool)

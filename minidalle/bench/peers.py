@@ -46,7 +46,7 @@ def module(package: str, file: str) -> ModuleType:
 
 
 def dalle_pytorch(c: DALLEConfig, patched: bool = False, sparse: bool = False) -> nn.Module:
-    """DALLE-pytorch: `model(text, codes, return_loss=True)`, `model.generate_images(text, use_cache=True)`.
+    """DALLE-pytorch: `model(text, codes, return_loss=True)`, `model.generate_images(text)`.
 
     Its cache is ignored at the default guidance; `patched` hands it on. All its layers are dense,
     or, `sparse`, of the kinds of ours. Its dVAE is a small one, which hardly counts.
@@ -64,8 +64,16 @@ def dalle_pytorch(c: DALLEConfig, patched: bool = False, sparse: bool = False) -
         hidden_dim=32,
     )
     kinds = ("axial_row", "axial_col", "axial_row", "axial_row") if sparse else ("full",)
-    model = DALLE(dim=c.width, vae=vae, num_text_tokens=c.vocab_size, text_seq_len=c.text_len, depth=c.depth,
-                  heads=c.heads, dim_head=c.width // c.heads, attn_types=kinds)  # fmt: skip
+    model = DALLE(
+        dim=c.width,
+        vae=vae,
+        num_text_tokens=c.vocab_size,
+        text_seq_len=c.text_len,
+        depth=c.depth,
+        heads=c.heads,
+        dim_head=c.width // c.heads,
+        attn_types=kinds,
+    )
     if patched:
         model.forward_with_cond_scale = lambda *args, cond_scale=1, **how: model(*args, **how)
     return model
@@ -76,17 +84,26 @@ def dalle_pytorch_clip(c: CLIPConfig) -> nn.Module:
     found("dalle-pytorch")
     from dalle_pytorch import CLIP
 
-    return CLIP(dim_text=c.text_width, dim_image=c.vision_width, dim_latent=c.embed, num_text_tokens=c.vocab_size,
-                text_enc_depth=c.text_depth, text_seq_len=c.text_len, text_heads=c.text_heads,
-                visual_enc_depth=c.vision_depth, visual_heads=c.vision_heads, visual_image_size=c.image_size,
-                visual_patch_size=c.patch).eval()  # fmt: skip
+    return CLIP(
+        dim_text=c.text_width,
+        dim_image=c.vision_width,
+        dim_latent=c.embed,
+        num_text_tokens=c.vocab_size,
+        text_enc_depth=c.text_depth,
+        text_seq_len=c.text_len,
+        text_heads=c.text_heads,
+        visual_enc_depth=c.vision_depth,
+        visual_heads=c.vision_heads,
+        visual_image_size=c.image_size,
+        visual_patch_size=c.patch,
+    ).eval()
 
 
 def llamagen(c: DALLEConfig):
     """LlamaGen's sampler: a function of B that draws B pictures' codes.
 
     It keeps keys and values in tensors of a fixed size, in the manner of gpt-fast. Its captions are
-    given as vectors (ours go through an embedding), and it sends each candidate's through the model.
+    given as vectors (ours go through an embedding), and each candidate's goes through the model.
     """
     if not (LLAMAGEN / "autoregressive").is_dir():
         raise ValueError(f"LlamaGen, a peer, is not in {LLAMAGEN}: run `make bench-peers`")
@@ -95,9 +112,18 @@ def llamagen(c: DALLEConfig):
     from autoregressive.models.generate import generate
     from autoregressive.models.gpt import ModelArgs, Transformer
 
-    model = Transformer(ModelArgs(dim=c.width, n_layer=c.depth, n_head=c.heads, vocab_size=c.codebook_size,
-                                  block_size=c.image_len, cls_token_num=c.text_len, caption_dim=c.width,
-                                  model_type="t2i")).eval()  # fmt: skip
+    model = Transformer(
+        ModelArgs(
+            dim=c.width,
+            n_layer=c.depth,
+            n_head=c.heads,
+            vocab_size=c.codebook_size,
+            block_size=c.image_len,
+            cls_token_num=c.text_len,
+            caption_dim=c.width,
+            model_type="t2i",
+        )
+    ).eval()
     nn.init.normal_(model.output.weight, std=c.width**-0.5)  # (new ones are zeros)
     caption = torch.randn(1, c.text_len, c.width)
     return lambda batch: generate(model, caption.expand(batch, -1, -1), c.image_len)
@@ -117,9 +143,22 @@ def dall_e(c: DVAEConfig) -> tuple[nn.Module, nn.Module]:
 
 def clip_anytorch(c: CLIPConfig) -> nn.Module:
     """OpenAI's CLIP as packaged for any torch."""
-    return module("clip-anytorch", "clip/model.py").CLIP(
-        c.embed, c.image_size, c.vision_depth, c.vision_width, c.patch or None, c.text_len, c.vocab_size,
-        c.text_width, c.text_heads, c.text_depth).eval()  # fmt: skip
+    return (
+        module("clip-anytorch", "clip/model.py")
+        .CLIP(
+            c.embed,
+            c.image_size,
+            c.vision_depth,
+            c.vision_width,
+            c.patch or None,
+            c.text_len,
+            c.vocab_size,
+            c.text_width,
+            c.text_heads,
+            c.text_depth,
+        )
+        .eval()
+    )
 
 
 def open_clip(c: CLIPConfig) -> nn.Module:
@@ -155,7 +194,7 @@ def load_tokenizers(path: Path):
 
 
 def train_tokenizers(texts: list[str], vocab_size: int):
-    """The training of `BPE.train` by `tokenizers`, whose own default would also merge pairs seen once."""
+    """`BPE.train` by `tokenizers`, whose own default would also merge pairs seen once."""
     found("tokenizers")
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 

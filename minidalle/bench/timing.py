@@ -36,7 +36,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: how many units a second, beside what the limit would allow or what a peer does."""
+    """One figure: how many units a second, beside what a limit allows or what a peer does."""
 
     what: str
     unit: str
@@ -47,7 +47,7 @@ class Row:
     why: str = ""  # what the limit is, or who the peer
 
     def figures(self) -> dict:
-        """Median, p10 and p90; the limit's median; the median of the turns' ratios, rate over limit."""
+        """Median, p10 and p90; the limit's median; the median of the turns' ratios to it."""
         p10, median, p90 = np.quantile(self.rates, (0.1, 0.5, 0.9)).tolist()
         limit = share = None
         if self.limits:

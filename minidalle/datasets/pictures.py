@@ -129,7 +129,7 @@ def dvae_crop(image: Image.Image, size: int, rng: Random) -> Image.Image:
 
 
 def dalle_crop(image: Image.Image, size: int, rng: Random) -> Image.Image:
-    """What the transformer is shown: a square near the middle, at 1 to 9/8 of the size, a part of it.
+    """What the transformer is shown: part of a square near the middle, at 1 to 9/8 of the size.
 
     Listing 2 of the paper: where the square lies is between 3/8 and 5/8 of the way, and there is
     no mirror, because of what may be written in a picture. About sizes see `dvae_crop`.

@@ -239,7 +239,7 @@ class Shards:
         return np.stack([self.example(item)[1] for item in items])
 
     def read(self, item: tuple[int, int]) -> tuple[str, np.ndarray]:
-        """Caption and picture (S, S, 3) of an item, or of its first successor that is not broken."""
+        """Caption and picture (S, S, 3) of an item, or of the next one that is not broken."""
         first, seed = item
         for number in chain(range(first, len(self)), range(first)):
             shard, i = self.place(number)

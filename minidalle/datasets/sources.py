@@ -128,7 +128,7 @@ def shares(sources: int, size: int, first: int = 1) -> list[int]:
 
 
 def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) -> Pictures:
-    """The emoji pack over white and `coloured` other backgrounds, which half of the captions name."""
+    """The emoji pack over white and `coloured` other backgrounds; half of the captions name it."""
     pack = emoji.load_pack()
     others = [name for name in scenes.BACKGROUNDS if name != "white"]
     variants, pictures = [], []

@@ -95,7 +95,7 @@ class ClipBPE(Published):
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> list[int]:
-        """Exactly `length` ids: start-of-text, the caption, end-of-text, zeros. Errors as in BPE."""
+        """Exactly `length` ids: start-of-text, the caption, end-of-text, zeros."""
         ids = super().frame(text, length - 1, truncate, dropout, generator)
         ids = [i for i in ids if i <= self.start] + [self.end]  # without BPE's pads
         return ids + [0] * (length - len(ids))

@@ -16,7 +16,8 @@ row, n = G · L of them, and windows overlap in memory: those of a picture's fir
 the picture before, which the mask forbids. The gradient is written out, because a few heads at a
 time, whose scores stay in the processor's cache, are faster than all of them:
 
-    P = softmax(S),  O = P V,  dS = P ∘ (dO Vᵀ - rowsum(dO ∘ O)),  dQ = dS K,  dK = dSᵀ Q,  dV = Pᵀ dO
+    P = softmax(S)    O = P V    dS = P ∘ (dO Vᵀ - rowsum(dO ∘ O))
+    dQ = dS K         dK = dSᵀ Q     dV = Pᵀ dO
 """
 
 import math
@@ -96,7 +97,10 @@ class Lines(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q, k, v, text_k, text_v, hidden):
-        """q, k, v (n, length, d), text_k, text_v (G, T, d), hidden (L, length, window) → (n, length, d)."""
+        """q, k, v (n, length, d), text_k, text_v (G, T, d), hidden (L, length, window).
+
+        Returns (n, length, d).
+        """
         (T, d), (L, length, window) = text_k.shape[1:], hidden.shape
         k, v = (with_lines_before(x, window // length) for x in (k, v))
         found, weights = torch.empty_like(q), []
@@ -167,7 +171,7 @@ def with_lines_before(lines: Tensor, reach: int) -> Tensor:
 @lru_cache
 @torch.inference_mode(False)  # kept for a later call, which may be one of training
 def hidden_in_windows(kind: str, height: int, width: int, kernel: int) -> Tensor:
-    """What to add to the scores of each line (L) with its window: 0, or -∞ if hidden, (L, length, window).
+    """What to add to the scores of each line with its window, (L, length, window): 0, or -∞.
 
     >>> hidden_in_windows("row", 3, 2, 3)[1].tolist()
     [[0.0, 0.0, 0.0, -inf], [-inf, 0.0, 0.0, 0.0]]

@@ -1,4 +1,4 @@
-"""What can be done to a model's blocks for speed and memory, without a word about it in the model."""
+"""What is done to a model's blocks for speed and memory, without a word of it in the model."""
 
 from functools import partial
 

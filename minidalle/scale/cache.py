@@ -50,7 +50,7 @@ class FastCache:
     """Keys and values of C captions, once, and of the image positions of C · M candidates."""
 
     def __init__(self, model: DALLE, text: Tensor, num_samples: int = 1):
-        """Send captions (C, T) through the model, and make room for M = num_samples pictures each."""
+        """Send captions (C, T) through the model; make room for M = num_samples pictures each."""
         c, x = model.config, model.embed_text(text)
         C, T, d = len(text), c.text_len, c.width // c.heads
         self.model, self.length, self.text = model, 0, []
@@ -100,7 +100,7 @@ class FastCache:
         return found.transpose(1, 2).reshape(C * M, H, n, d)
 
     def seen(self, layer: int) -> Tensor:
-        """The keys and values of what the next position sees of the image: (2, C · H · M, seen, d)."""
+        """Keys and values of what the next position sees of the image, (2, C · H · M, seen, d)."""
         kept = self.image[layer].flatten(1, 3)
         if self.model.kinds[layer] == "row":
             return kept[:, :, : self.length + 1]  # (no more are kept)

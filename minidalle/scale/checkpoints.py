@@ -65,7 +65,7 @@ class ShardedCheckpoint(Checkpoint):
         return found[0]
 
     def about(self) -> dict:
-        """What the newest whole checkpoint says about itself; FileNotFoundError if there is none."""
+        """What the newest whole checkpoint says of itself; FileNotFoundError if there is none."""
         return self.newest()[1]
 
     def fill(self, tensors: dict[str, Tensor]) -> None:

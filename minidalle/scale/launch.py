@@ -1,4 +1,4 @@
-"""From the words of `minidalle train` to a runtime: which device, how many processes, does it fit?"""
+"""From the words of `minidalle train` to a runtime: which device, how many processes."""
 
 import os
 from collections.abc import Iterator
@@ -69,8 +69,8 @@ def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> 
         )
     except ValueError as error:
         raise ValueError(
-            f"{error}, in the words of `minidalle plan`; here --grad-accum-steps makes fewer images "
-            "at a time, and torchrun more GPUs"
+            f"{error}, in the words of `minidalle plan`; here --grad-accum-steps makes fewer "
+            "images at a time, and torchrun more GPUs"
         ) from None
 
 
@@ -80,9 +80,8 @@ def explaining_lack_of_memory() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(
-            error
-        ):
+        lacking = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not lacking:
             raise
         raise ValueError(
             "memory ran out in a step: --grad-accum-steps N takes a batch in N parts, and "

@@ -152,7 +152,7 @@ def hardware_flops(config: DALLEConfig, recompute: bool) -> int:
 
 
 def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
-    """Bytes in each GPU at the worst moment of a step, in which gradients of earlier rounds are there.
+    """Bytes in each GPU at the worst moment of a step, when gradients of earlier parts are there.
 
     Which moment is the worst depends on the sizes. Five are compared: the losses; the backward pass
     of the last block; its gradients being sent; the block before it, while they are under way; and
@@ -163,8 +163,8 @@ def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
     mine = parameters(config, group)
     _, linear, heads, rest = (group * numbers(part, group) for part in shapes(config).values())
 
-    # A block's input and middle are float32. In bfloat16 are what comes out of two norms, q, k and v,
-    # what attention found, 4 widths before the GELU and 4 behind it; and its mask, as numbers.
+    # A block's input and middle are float32. In bfloat16 are what comes out of two norms, q, k, v,
+    # what attention found, 4 widths before the GELU and 4 after it; and its mask, as numbers.
     stream = 4 * B * S * D
     block = 2 * stream + 14 * 2 * B * S * D + B * S * (4 * config.heads + 16) + 2 * S * S
     kept = stream if layout.recompute else block
@@ -227,8 +227,12 @@ def remedy(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> str:
     """The options of which each would make it fit; if none does alone, all of them together."""
     images = most_images(config, layout.images, card, layout)
     gpus = smallest(config, batch, card, layout) or layout.gpus
-    ways: dict[str, dict] = {"--recompute": {"recompute": True}, "--share fsdp": {"share": "fsdp"},
-            f"--image-batch {images}": {"images": images}, f"--gpus {gpus}": {"gpus": gpus}}  # fmt: skip
+    ways: dict[str, dict] = {
+        "--recompute": {"recompute": True},
+        "--share fsdp": {"share": "fsdp"},
+        f"--image-batch {images}": {"images": images},
+        f"--gpus {gpus}": {"gpus": gpus},
+    }
     enough = [way for way, change in ways.items() if fits(config, card, replace(layout, **change))]
     if gpus := not enough and smallest(config, batch, card, Layout(recompute=True)):
         enough = [f"--share fsdp --recompute --image-batch 1 --gpus {gpus}"]
@@ -238,12 +242,14 @@ def remedy(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> str:
 def refuse_what_does_not_fit(
     config: DALLEConfig, batch: int, card: GPU, layout: Layout, each: str
 ) -> None:
-    """ValueError if `each` GPU (or what it is called) has too little memory: by how much, and a remedy."""
+    """ValueError, with a remedy, if `each` GPU (or what it is called) has too little memory."""
     total = sum(memory(config, layout).values()) / 1e9
     if total > card.memory:
-        raise ValueError(f"with {layout.gpus} {each} and {layout.images} images at a time each needs "
-                         f"{total:.1f} GB, {total - card.memory:.1f} GB more than it has: "
-                         + remedy(config, batch, card, layout))  # fmt: skip
+        raise ValueError(
+            f"with {layout.gpus} {each} and {layout.images} images at a time each needs "
+            f"{total:.1f} GB, {total - card.memory:.1f} GB more than it has: "
+            + remedy(config, batch, card, layout)
+        )
 
 
 # ---- the plan ---------------------------------------------------------------------------
@@ -282,11 +288,13 @@ def plan(
     days = step * train.steps / 86400
     whose = "all" if layout.group == 1 else f"1/{layout.group} of the"
     why = {
-        "weights": f"4 bytes for {whose} parameters", "gradients": "4 bytes", "optimiser": "8 bytes",
+        "weights": f"4 bytes for {whose} parameters",
+        "gradients": "4 bytes", "optimiser": "8 bytes",
         "average": "4 bytes", "masks": "S² for each kind, and again for the average",
         "in flight": "weights gathered or cast, gradients to be sent",
-        "activations": "inputs of blocks, and all of one" if layout.recompute else "all of all blocks",
+        "activations": "inputs of blocks, all of one" if layout.recompute else "all of all blocks",
     }  # fmt: skip
+    fewest = smallest(config, train.batch_size, card, replace(layout, images=images or 1))
     source = {"GPUs": "given", "MFU": "given", "memory": "published", "peak": "published"}
     source |= {"images at a time": "given"} if images else {}
     rows = [
@@ -296,7 +304,7 @@ def plan(
         *((name, size / 1e9, f"GB in a GPU: {why[name]}") for name, size in need.items()),
         ("sum", total, f"GB in a GPU, {total / card.memory:.1%} of it"),
         ("memory", card.memory, f"GB, {gpu}"),
-        ("fewest GPUs", smallest(config, train.batch_size, card, replace(layout, images=images or 1)),
+        ("fewest GPUs", fewest,
          "that fit" + ("" if images else ", with 1 image at a time")),
         ("forward", flops / 3e12, "TFLOP per image, of the pairs that masks allow"),
         ("and backward", flops / 1e12, "TFLOP per image: 3 × forward, which MFU counts"),

@@ -3,11 +3,13 @@
 Everything random is a function of (seed, step) and is decided for the whole batch, so the numbers
 do not depend on how many processes there are.
 
-| share | each process holds                                        | after a step it exchanges |
-|-------|-----------------------------------------------------------|---------------------------|
-| ddp   | everything                                                | all gradients             |
-| fsdp  | 1/n of weights, gradients, averages, optimiser            | each block's weights, twice, and its gradients |
-| hsdp  | 1/m of them, m processes of a machine sharing one copy    | as fsdp in the machine, gradients between machines |
+| share | each process holds                       | in a step it exchanges                      |
+|-------|------------------------------------------|---------------------------------------------|
+| ddp   | everything                               | all gradients                               |
+| fsdp  | 1/n of weights, gradients, averages and  | each block's weights, twice, and its        |
+|       | the optimiser's moments                  | gradients                                   |
+| hsdp  | 1/m of them: m processes of a machine    | as fsdp within the machine, and gradients   |
+|       | share one copy                           | between machines                            |
 
 The engine is torch's: DDP, FSDP2, DeviceMesh, torchrun.
 """
@@ -65,8 +67,8 @@ class Distributed(SingleProcess):
         shard_size = shard_size or int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))
         if share == "hsdp" and self.world_size % shard_size:
             raise ValueError(
-                f"{self.world_size} processes cannot be split into groups of {shard_size} that share "
-                "a copy: start a multiple of it, or say --shard-size"
+                f"{self.world_size} processes cannot be split into groups of {shard_size} that "
+                "share a copy: start a multiple of it, or say --shard-size"
             )
         if powersgd and share != "ddp":
             raise ValueError("PowerSGD compresses the gradients of --share ddp, not of " + share)
@@ -197,8 +199,8 @@ def local_device() -> torch.device:
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= count:
         raise ValueError(
-            f"this is process {number + 1} of this machine, which has {count} GPU{'s' * (count > 1)}: "
-            f"start one for each, as in `torchrun --nproc-per-node {count}`"
+            f"this is process {number + 1} of this machine, which has {count} "
+            f"GPU{'s' * (count > 1)}: start one for each, as in `torchrun --nproc-per-node {count}`"
         )
     torch.cuda.set_device(number)
     return torch.device("cuda", number)

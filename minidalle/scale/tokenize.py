@@ -193,7 +193,7 @@ def in_processes(work, paths: list[Path], processes: int) -> Iterator[None]:
 
 
 def begin() -> None:
-    """How a process begins: Ctrl-C is left to the command, and if that is killed the process ends."""
+    """How a process begins: Ctrl-C is left to the command; if that is killed, the process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch():

@@ -1,1 +1,1 @@
-"""What is drawn, and how one knows that it is right: scenes, their paintings, the judge, the emoji pack."""
+"""What is drawn, and how one knows that it is right: scenes, paintings, judges, emoji."""

@@ -31,8 +31,8 @@ def nearest(pictures: np.ndarray, without: np.ndarray | None = None) -> tuple[np
     """
     pack = _blurred_pack()  # (P, 3072)
     best = np.full((len(pictures), len(pack)), np.inf, np.float32)
-    for shift in SHIFTS:
-        moved = _shifted(pictures, shift)
+    for down, right in SHIFTS:
+        moved = _shifted(pictures, down, right)
         blurred = blur(moved, 3).reshape(len(pictures), -1).astype(np.float32)
         squares = (blurred**2).sum(1)[:, None] - 2 * blurred @ pack.T + (pack**2).sum(1)
         best = np.minimum(best, squares)
@@ -49,9 +49,8 @@ def _blurred_pack() -> np.ndarray:
     return blur(pictures, 3).reshape(len(pictures), -1).astype(np.float32)
 
 
-def _shifted(pictures: np.ndarray, shift: tuple[int, int]) -> np.ndarray:
+def _shifted(pictures: np.ndarray, down: int, right: int) -> np.ndarray:
     """Pictures moved down and to the right by at most a pixel; the border is repeated."""
-    down, right = shift
     padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     height, width = pictures.shape[1:3]
     return padded[:, 1 - down : 1 - down + height, 1 - right : 1 - right + width]

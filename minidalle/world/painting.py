@@ -103,7 +103,7 @@ def sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
     rgb = np.float32(COLOURS[colour])
     if fill != "striped":
         return cover * rgb, cover
-    # Bands two pixels high at 32×32 (a sixth of the thing), in the colour and in a pale tint of it by turns.
+    # Bands two pixels high at 32×32 (a sixth of the thing): the colour, a pale tint of it, …
     dark = inside & (np.arange(side * fine)[:, None] // (round(side / 6) * fine) % 2 == 0)
     dark = _average(dark[..., None], fine)
     return dark * rgb + (cover - dark) * (0.25 * rgb + 0.75 * 255), cover
