@@ -292,7 +292,7 @@ def plan(
         "gradients": "4 bytes", "optimiser": "8 bytes",
         "average": "4 bytes", "masks": "S² for each kind, and again for the average",
         "in flight": "weights gathered or cast, gradients to be sent",
-        "activations": "inputs of blocks, all of one" if layout.recompute else "all of all blocks",
+        "activations": "inputs of blocks, and all of one" if layout.recompute else "all of them",
     }  # fmt: skip
     fewest = smallest(config, train.batch_size, card, replace(layout, images=images or 1))
     source = {"GPUs": "given", "MFU": "given", "memory": "published", "peak": "published"}
