@@ -14,17 +14,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image, ImageFont
+from PIL import Image
 from toys import speck
 
-from minidalle import config, pipeline, plots, recipes, training, weights
+from minidalle import config, pipeline, plots, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
-from minidalle.clip import CLIP
 from minidalle.commands import table
-from minidalle.datasets import pictures as files
-from minidalle.dvae import DVAE
-from minidalle.transformer import DALLE
 
 T = 16
 CAPTION = "a red star"
@@ -34,36 +30,6 @@ FEW = ("--candidates", "3", "--keep", "2")
 @pytest.fixture(autouse=True)
 def speck_preset(monkeypatch):
     monkeypatch.setitem(config.PRESETS, "speck", speck(300))
-
-
-@pytest.fixture(scope="session")
-def shipped(tmp_path_factory) -> Path:
-    """A folder with all four parts."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("shipped")
-    bpe = BPE.train(recipes.bpe_captions("scenes", 0, 200), 300)
-    bpe.save(folder / "bpe.json")
-    sizes = speck(bpe.vocab_size)
-    weights.save(folder / "dvae.safetensors", DVAE(sizes.dvae))
-    weights.save(folder / "dalle.safetensors", DALLE(sizes.dalle))
-    weights.save(folder / "clip.safetensors", CLIP(sizes.clip))
-    return folder
-
-
-@pytest.fixture
-def copy(shipped, tmp_path) -> Path:
-    """The same, to be damaged."""
-    return Path(shutil.copytree(shipped, tmp_path / "copy"))
-
-
-@pytest.fixture(scope="session")
-def photos(tmp_path_factory) -> str:
-    """A folder of six pictures with captions."""
-    folder = tmp_path_factory.mktemp("photos")
-    for i, colour in enumerate(("red", "green", "blue", "white", "black", "yellow")):
-        Image.new("RGB", (20, 16), colour).save(folder / f"{i}.png")
-        (folder / f"{i}.txt").write_text(f"a {colour} picture\nsomething {colour}\n")
-    return str(folder)
 
 
 @pytest.fixture
@@ -193,21 +159,6 @@ def test_unwritable_sheet(shipped, tmp_path, refused, monkeypatch, name, words):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_sheet_that_fails_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "sheet.png"
-    path.write_bytes(b"old")
-
-    def torn(self, content):
-        self.write_text("half")
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(plots, "picture_format", lambda _: "PNG")
-    monkeypatch.setattr(Path, "write_bytes", torn)
-    with pytest.raises(OSError, match="full"):
-        plots.save_image(Image.new("RGB", (8, 8)), path)
-    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
-
-
 # ---- weights ----------------------------------------------------------------------------
 
 PARTS = ["bpe.json", "dvae.safetensors", "dalle.safetensors", "clip.safetensors"]
@@ -272,74 +223,6 @@ def test_no_such_weights(tmp_path, refused):
     assert "not allowed with" in refused(
         "draw", CAPTION, "--weights", tmp_path, "--preset", "speck"
     )
-
-
-# ---- the pipeline -----------------------------------------------------------------------
-
-
-def test_candidates_do_not_depend_on_the_chunk(shipped, monkeypatch):
-    models = pipeline.load_pretrained(shipped)
-    whole = pipeline.draw(models, CAPTION, candidates=5, keep=5, seed=3)
-    monkeypatch.setattr(pipeline, "CHUNK", 2)
-    chunked = pipeline.draw(models, f" {CAPTION}\n", candidates=5, keep=3, seed=3)
-    assert torch.equal(whole.codes, chunked.codes)
-    assert torch.equal(whole.order[:3], chunked.order)
-    assert torch.allclose(whole.pictures, chunked.pictures, atol=1e-6)
-    assert torch.equal(whole.best[0], whole.pictures[whole.order[0]])
-    assert chunked.caption == CAPTION and "".join(chunked.tokens) == CAPTION
-    assert whole.scores.tolist() == sorted(whole.scores.tolist(), reverse=True)
-
-
-def test_pictures_of_the_wrong_size_or_mode(shipped, tmp_path):
-    dvae = pipeline.load_pretrained(shipped).dvae
-    for shape in [(1, 3, 16, 17), (1, 3, 32, 32), (3, 16, 16), (1, 4, 16, 16), (1, 16, 16, 3)]:
-        with pytest.raises(ValueError, match=r"^expected pictures \(B, 3, 16, 16\)[^\n]*$"):
-            dvae.encode(torch.zeros(shape))
-    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"):  # every mode will do
-        path = tmp_path / f"{mode.replace(';', '')}.{'jpg' if mode == 'CMYK' else 'png'}"
-        Image.new(mode, (9, 7)).save(path)
-        assert files.open_picture(path, 16).shape == (16, 16, 3)
-    path.write_text("no picture")
-    with pytest.raises(ValueError, match="not a picture"):
-        files.open_picture(path, 16)
-
-
-# ---- plots ------------------------------------------------------------------------------
-
-
-def test_sheet():
-    pictures = torch.zeros(3, 3, 8, 8)
-    pictures[1] = 1
-    page = plots.sheet(pictures, columns=2, scale=2)
-    assert page.size == (2 * 20 + 4, 4 + 2 * 20)
-    assert page.getpixel((4, 4)) == (0, 0, 0) and page.getpixel((24, 4)) == (255, 255, 255)
-    assert page.getpixel((4, 24)) == (0, 0, 0)
-    titled = plots.sheet(pictures, "word " * 500, ["0.1", "é", "🐙"], columns=2, scale=2)
-    assert titled.height > page.height and titled.width == page.width
-    with pytest.raises(ValueError, match="expected pictures"):
-        plots.sheet(torch.zeros(8, 8))
-
-
-def test_ascii_text():
-    assert plots.ascii_text("Ein\tcafé\n🐙\x1b") == "Ein cafe ??"
-    letters = "".join(map(chr, range(ord(" "), ord("~") + 1)))
-    assert plots.ascii_text(letters) == letters
-    assert ImageFont.load_default(plots.SMALL).getlength(letters) > 0
-
-
-def test_figures(tmp_path):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    log = tmp_path / "dvae.csv"
-    log.write_text("step,loss,kl\n50,2.5,1\n100,1.5,2\n")
-    assert list(plots.curve(log, ["loss", "kl"])[0].lines[0].get_ydata()) == [2.5, 1.5]
-    assert plots.show_codes(torch.arange(6).view(2, 3)).texts[5].get_text() == "5"
-    assert plots.show_masks({"causal": torch.ones(3, 3).tril() > 0})[0].get_ylabel() == "query"
-    plots.show_pictures(torch.rand(3, 3, 8, 8), ["a", "b", "c"], columns=2)
-    plt.close("all")
 
 
 # ---- train ------------------------------------------------------------------------------
