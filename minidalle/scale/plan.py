@@ -205,8 +205,12 @@ def remedy(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> str:
     """The options of which each would make it fit; if none does alone, all of them together."""
     images = most_images(config, layout.images, card, layout)
     gpus = smallest(config, batch, card, layout) or layout.gpus
-    ways: dict[str, dict] = {"--recompute": {"recompute": True}, "--share fsdp": {"share": "fsdp"},
-            f"--image-batch {images}": {"images": images}, f"--gpus {gpus}": {"gpus": gpus}}  # fmt: skip
+    ways: dict[str, dict] = {
+        "--recompute": {"recompute": True},
+        "--share fsdp": {"share": "fsdp"},
+        f"--image-batch {images}": {"images": images},
+        f"--gpus {gpus}": {"gpus": gpus},
+    }
     enough = [way for way, change in ways.items() if fits(config, card, replace(layout, **change))]
     if gpus := not enough and smallest(config, batch, card, Layout(recompute=True)):
         enough = [f"--share fsdp --recompute --image-batch 1 --gpus {gpus}"]
