@@ -4,6 +4,8 @@ data/sheet.png: each row is CLIP's best six of 32 candidates of seed 0; nobody p
 None of the scenes' captions was in the training data (`scenes.split`).
 data/best_of.png: the exact rates in data/evaluation.json, which is what
 `minidalle evaluate --json` printed.
+data/diversity.png: from the same file, how exact and how varied drawings are over guidance and
+temperature; the default of `minidalle draw` was chosen on it.
 
 With --table it draws nothing and prints the table of docs/results.md, from the same file.
 """
@@ -16,6 +18,7 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 from minidalle import DATA, pipeline, plots
+from minidalle.evaluate import GUIDANCES, TEMPERATURES
 
 CAPTIONS = (
     "four green stars on a yellow background",
@@ -58,20 +61,45 @@ def draw_sheet() -> Image.Image:
     return page
 
 
-def draw_curve(path) -> None:
+def draw_curve(measured: dict, path) -> None:
     """Exact rate against the number of candidates that CLIP chooses from, with standard errors."""
-    measured = json.loads((DATA / "evaluation.json").read_text())
     figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
     for split, colour, marker in zip(("unseen", "combination"), plots.COLOURS, "os"):
-        best = {int(k[8:]): rate for k, rate in measured[split].items() if k.startswith("best of ")}
-        errors = [math.sqrt(rate * (1 - rate) / measured["captions"]) for rate in best.values()]
-        axis.errorbar(list(best), [100 * r for r in best.values()], [100 * e for e in errors],
-                      color=colour, marker=marker, capsize=3, label=f"{split} captions")
+        part = measured[split]
+        sizes = [n for n in (1, 2, 4, 8, 16, 32) if f"best of {n}" in part]
+        rates = [100 * part[f"best of {n}"] for n in sizes]
+        errors = [100 * part[f"best of {n} ±"] for n in sizes]
+        axis.errorbar(sizes, rates, errors, color=colour, marker=marker, capsize=3,
+                      label=f"{split} captions")
     axis.set_xscale("log", base=2)
-    axis.set_xticks(list(best), list(best))
+    axis.set_xticks(sizes, sizes)
     axis.set(xlabel="candidates that CLIP chooses from", ylabel="judged exact, %")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def draw_diversity(measured: dict, path) -> None:
+    """Exact rate against the entropy of places and of backgrounds, a line for each guidance."""
+    part = measured["diversity"]
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
+    for axis, what in zip(axes, ("place", "background")):
+        for guidance, colour, marker in zip(GUIDANCES, plots.COLOURS, "osD^"):
+            names = [f"guidance {guidance:g}, temperature {t:g}" for t in TEMPERATURES]
+            exact = [100 * part[f"exact, {name}"] for name in names]
+            varied = [part[f"{what}, {name}"] for name in names]
+            bars = dict(yerr=[100 * part[f"exact, {name} ±"] for name in names],
+                        xerr=[part[f"{what}, {name} ±"] for name in names], elinewidth=0.5)
+            axis.errorbar(varied, exact, **bars, color=colour, marker=marker, lw=1,
+                          label=f"guidance {guidance:g}")
+            for x, y, temperature in zip(varied, exact, TEMPERATURES):
+                axis.annotate(f"{temperature:g}", (x, y), (4, 4), textcoords="offset points",
+                              color=colour, fontsize=8)
+        axis.axvline(part[f"{what}, as painted"], color="grey", ls=":", label="as painted")
+        axis.set(xlabel=f"entropy of the {what}, bits")
+        axis.grid(alpha=0.3)
+    axes[0].set(ylabel="judged exact, %")
+    axes[0].legend(frameon=False, title="numbers: temperature")
     figure.savefig(path, dpi=150)
 
 
@@ -107,9 +135,11 @@ def written(value: float, percent: bool, error: float | None = None) -> str:
 
 
 if __name__ == "__main__":
+    measured = json.loads((DATA / "evaluation.json").read_text("utf-8"))
     if "--table" in sys.argv:
-        print(results_table(json.loads((DATA / "evaluation.json").read_text("utf-8"))))
+        print(results_table(measured))
     else:
         plots.save_image(draw_sheet(), DATA / "sheet.png")
-        draw_curve(DATA / "best_of.png")
-        print(DATA / "sheet.png", DATA / "best_of.png", sep="\n")
+        draw_curve(measured, DATA / "best_of.png")
+        draw_diversity(measured, DATA / "diversity.png")
+        print(*(DATA / f"{name}.png" for name in ("sheet", "best_of", "diversity")), sep="\n")

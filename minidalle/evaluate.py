@@ -1,10 +1,16 @@
 """How good are the four models? Each figure of the README's table, from one function each.
 
-Scenes have an outside truth: `judge.read` says what is in a picture, so "exact" means that
-every attribute is the one the caption asked for. Emoji have none, so there CLIP is asked which
-of all concepts it sees, for the drawn picture and for the real one.
+A measure must not grade itself. CLIP chooses drawings, so others judge them: scenes
+`world.judge`, which reads a picture and paints it again, and emoji `world.emoji_judge`, which
+looks for the nearest real picture. Each judge is itself measured, on real and on spoilt pictures.
+
+Every rate comes with its standard error, under the same name and " ±". Drawings of one caption
+resemble each other, so it is the captions that are counted, not the drawings.
 """
 
+import math
+from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
@@ -13,32 +19,72 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minidalle import pipeline
-from minidalle.world import emoji, judge, painting, scenes
-from minidalle.clip import features
 from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
-from minidalle.dvae import codebook_use
+from minidalle.dvae import DVAE, codebook_use
 from minidalle.pipeline import Pretrained
+from minidalle.plots import to_uint8
+from minidalle.world import emoji, emoji_judge, judge, painting, scenes, spoil
+
+Figures = dict[str, float]
+GUIDANCES, TEMPERATURES = (1.0, 1.25, 1.5, 2.0), (0.5, 0.7, 0.85, 1.0)  # of `diversity`
 
 
 def evaluate(models: Pretrained, parts: list[str], captions: int = 500, candidates: int = 32,
-             seed: int = 0) -> dict[str, dict[str, float]]:
-    """The figures of each part named, as {part: {measure: number}}; PARTS lists the parts."""
-    return {part: PARTS[part](models, captions, candidates, seed) for part in parts}
+             seed: int = 0, draw: Callable = pipeline.draw) -> dict[str, Figures]:
+    """The figures of each part named, as {part: {measure: number}}; PARTS lists the parts.
+
+    `draw` is called like `pipeline.draw`.
+    """
+    return {part: PARTS[part](models, captions, candidates, seed, draw) for part in parts}
 
 
-def reading(models, captions: int, candidates: int, seed: int) -> dict[str, float]:
-    """How often the judge reads freshly painted scenes exactly, without and with emoji."""
-    rng, exact = Random(f"{seed} judge"), {"geometric": [], "with emoji": []}
-    painted = [scenes.sample_scene(rng, rng.choice(("unseen", "combination"))) for _ in range(captions)]
-    seen = judge.read(np.stack([painting.draw(scene, rng) for scene in painted]))
-    for scene, read in zip(painted, seen):
-        plain = all(thing.name in scenes.SHAPES for thing in scene.things)
-        exact["geometric" if plain else "with emoji"].append(not judge.differences(scene, read))
-    return {f"exact, {kind}": float(np.mean(rates)) for kind, rates in exact.items()}
+# ---- statistics -------------------------------------------------------------------------
 
 
-def reconstruction(models: Pretrained, captions: int, candidates: int, seed: int) -> dict[str, float]:
-    """Mean PSNR in dB of held-out pictures through the dVAE, and its use of the codebook on them."""
+def mean(name: str, values) -> Figures:
+    """The mean of the values, one for each caption, and its standard error.
+
+    >>> mean("heads", [1, 0, 1, 0])
+    {'heads': 0.5, 'heads ±': 0.28867513459481287}
+    """
+    values = np.asarray(values, float)
+    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return {name: float(values.mean()), f"{name} ±": float(error)}
+
+
+def entropy(outcomes: list) -> float:
+    """How varied the outcomes are, in bits: log₂ k if k are equally frequent.
+
+    A small sample looks less varied than what it was drawn from; Miller and Madow's (1955)
+    correction adds what is missing on average.
+
+    >>> entropy(["left"] * 8)
+    0.0
+    """
+    counts = np.array(list(Counter(outcomes).values()))
+    p = counts / counts.sum()
+    correction = (len(p) - 1) / (2 * counts.sum() * math.log(2))
+    return float(-(p * np.log2(p)).sum() + correction)
+
+
+def psnr(pictures: Tensor, originals: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture (B, 3, H, W) in [0, 1], in dB: (B,)."""
+    return -10 * (pictures - originals).square().mean((1, 2, 3)).log10()
+
+
+# ---- the dVAE, and the judge on pictures that went through it ----------------------------
+
+
+@torch.no_grad()
+def through(dvae: DVAE, pictures: np.ndarray) -> np.ndarray:
+    """Encode and decode pictures, uint8 (B, H, W, 3)."""
+    chunks = to_tensor(pictures).split(64)
+    return np.concatenate([to_uint8(dvae.decode(dvae.encode(chunk))).numpy() for chunk in chunks])
+
+
+def reconstruction(models: Pretrained, captions: int, candidates: int, seed: int,
+                   draw: Callable = pipeline.draw) -> Figures:
+    """Mean PSNR in dB of held-out pictures through the dVAE, and how it uses its codebook."""
     held_out = {
         "scenes": Scenes(models.dvae.config.image_size, "unseen"),
         "emoji": emoji_pictures((emoji.UNSEEN_CONCEPT, emoji.UNSEEN_COMBINATION), coloured=0),
@@ -53,62 +99,199 @@ def reconstruction(models: Pretrained, captions: int, candidates: int, seed: int
             use += torch.bincount(codes.flatten(), minlength=K)
     perplexity, dead = codebook_use(use)
     figures = {f"PSNR, {name}": float(torch.cat(rows).mean()) for name, rows in figures.items()}
-    return figures | {"perplexity": perplexity, "perplexity / K": perplexity / K, "dead codes": dead}
+    figures |= {"perplexity": perplexity, "perplexity / K": perplexity / K}
+    return figures | {"dead codes": dead}
 
 
-def psnr(pictures: Tensor, originals: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture (B, 3, H, W) in [0, 1], in dB: (B,)."""
-    return -10 * (pictures - originals).square().mean((1, 2, 3)).log10()
+def fresh(rng: Random, count: int) -> tuple[list[scenes.Scene], np.ndarray]:
+    """Scenes that training never showed, and their paintings (count, 32, 32, 3)."""
+    asked = [scenes.sample_scene(rng, rng.choice(("unseen", "combination"))) for _ in range(count)]
+    return asked, np.stack([painting.draw(scene, rng) for scene in asked])
 
 
-def exactness(wanted: str):
+def calibration(models: Pretrained, captions: int, candidates: int, seed: int,
+                draw: Callable = pipeline.draw) -> Figures:
+    """How many real pictures the judge of scenes calls exact, and how many spoilt ones.
+
+    Beside it how many it merely reads right ("reading only"): that alone would be too lenient.
+    """
+    rng, dvae = Random(f"{seed} judge"), models.dvae
+    asked, real = fresh(rng, captions)
+    near = np.stack([painting.draw(scenes.variation(scene, rng), rng) for scene in asked])
+    over, missing = spoil.paint_over(real, rng), spoil.erase(real, rng)
+    shown = {"real": real, "real, through the dVAE": through(dvae, real),
+             "near misses": near, "near misses, through the dVAE": through(dvae, near),
+             "a quarter painted over": over,
+             "a quarter painted over, through the dVAE": through(dvae, over),
+             "through the dVAE, then painted over": spoil.paint_over(through(dvae, real), rng),
+             "a patch erased": missing, "a patch erased, through the dVAE": through(dvae, missing),
+             "blurred 3×3": spoil.blur(real, 3), "blurred 5×5": spoil.blur(real, 5),
+             "through the dVAE, then blurred 3×3": spoil.blur(through(dvae, real), 3)}
+    figures = {}
+    for name, pictures in shown.items():
+        readings = judge.examine(pictures)
+        exact = [not judge.faults(*pair) for pair in zip(asked, readings)]
+        read = [not judge.differences(scene, seen.scene) for scene, seen in zip(asked, readings)]
+        figures |= mean(name, exact) | {f"{name}, reading only": float(np.mean(read))}
+    return figures
+
+
+def limits(models: Pretrained, captions: int, candidates: int, seed: int,
+           draw: Callable = pipeline.draw) -> Figures:
+    """What `judge.LIMITS` would be with this dVAE; the ones in force are of the shipped one.
+
+    The scenes are others than those of `calibration`.
+    """
+    asked, real = fresh(Random(f"{seed} limits"), captions)
+    readings = judge.examine(through(models.dvae, real))
+    right = [r for s, r in zip(asked, readings) if not judge.differences(s, r.scene)]
+    return {"worst": float(np.quantile([r.worst for r in right], 0.995)),
+            "detail": float(np.quantile([r.detail for r in right], 0.01))}
+
+
+# ---- drawings of scenes -----------------------------------------------------------------
+
+
+def exactness(wanted: str) -> Callable[..., Figures]:
     """The exact rate of captions of one split: of single samples, and of CLIP's best of n."""
 
-    def measure(models: Pretrained, captions: int, candidates: int, seed: int) -> dict[str, float]:
+    def measure(models: Pretrained, captions: int, candidates: int, seed: int,
+                draw: Callable = pipeline.draw) -> Figures:
         rng, asked = Random(f"{seed} {wanted}"), {}
         while len(asked) < captions:  # all different
             scene = scenes.sample_scene(rng, wanted)
             asked[scenes.caption_of(scene)] = scene
         sizes = [n for n in (1, 2, 4, 8, 16, 32, 64, 128) if n <= candidates]
-        exact, picked = [], {n: [] for n in sizes}
+        exact, read, picked = [], [], {n: [] for n in sizes}
         for i, (caption, scene) in enumerate(tqdm(asked.items(), desc=wanted)):
-            drawing = pipeline.draw(models, caption, candidates, candidates, seed=seed + i)
-            pictures = (drawing.pictures.permute(0, 2, 3, 1) * 255).round().byte().numpy()
-            right = [not judge.differences(scene, seen) for seen in judge.read(pictures)]
-            exact.append(right)
+            drawing = draw(models, caption, candidates, candidates, seed=seed + i)
+            readings = judge.examine(to_uint8(drawing.pictures).numpy())
+            exact.append([not judge.faults(scene, seen) for seen in readings])
+            read.append([not judge.differences(scene, seen.scene) for seen in readings])
             for n in sizes:  # CLIP's favourite among the first n
-                picked[n].append(right[next(int(k) for k in drawing.order if k < n)])
-        figures = {"single samples": float(np.mean(exact))}
-        figures |= {f"best of {n}": float(np.mean(picked[n])) for n in sizes}
-        return figures | {f"any of {candidates}": float(np.mean([any(right) for right in exact]))}
+                picked[n].append(exact[-1][next(int(k) for k in drawing.order if k < n)])
+        return summary(np.array(exact), np.array(read), {n: np.array(p) for n, p in picked.items()})
 
     return measure
 
 
-def retrieval(models: Pretrained, captions: int, candidates: int, seed: int) -> dict[str, float]:
-    """How often CLIP names the concept of a drawn emoji, out of all concepts, and of a real one."""
+def summary(exact: np.ndarray, read: np.ndarray, picked: dict[int, np.ndarray]) -> Figures:
+    """Rates of drawings (captions, candidates) and of CLIP's choice among n (captions,)."""
+    figures = mean("single samples", exact.mean(1))
+    figures |= mean("single samples, reading only", read.mean(1))
+    for n, right in picked.items():
+        figures |= mean(f"best of {n}", right)
+    figures |= mean(f"any of {exact.shape[1]}", exact.any(1))
+    most = max(picked)
+    if most > 8:  # the same captions: their differences vary less than either rate
+        figures |= mean(f"best of {most} - best of 8", picked[most].astype(float) - picked[8])
+    return figures
+
+
+# ---- drawings of emoji ------------------------------------------------------------------
+
+
+def recognition(models: Pretrained, captions: int, candidates: int, seed: int,
+                draw: Callable = pipeline.draw) -> Figures:
+    """How many drawings of an emoji look most like a real picture of that emoji.
+
+    Beside it what the judge makes of real pictures. "near copies" are drawings as near to some
+    picture of the pack as 95 % of real pictures, sent through the dVAE, are to themselves.
+    """
     pack, rng = emoji.load_pack(), Random(f"{seed} emoji")
-    train = np.flatnonzero(pack.split == emoji.TRAIN)
-    concepts = rng.sample(sorted(set(pack.concept[train].tolist())), min(captions, 200))
-    firsts = {int(c): int(np.flatnonzero(pack.concept == c)[0]) for c in np.unique(pack.concept)}
-    names = models.bpe.frames([emoji.caption(pack, i, 1) for i in firsts.values()], models.clip.config.text_len)
-    named = features(models.clip.encode_text, names)
-    order, right = list(firsts), {"drawn": [], "real": []}
-    for concept in tqdm(concepts, desc="emoji"):
-        i = next(i for i in train if pack.concept[i] == concept)
-        drawing = pipeline.draw(models, emoji.caption(pack, i, 1), candidates, keep=1, seed=seed)
-        real = to_tensor(emoji.compose(pack.pixels[i], scenes.BACKGROUNDS["white"])[None])
-        for kind, picture in (("drawn", drawing.best), ("real", real)):
-            nearest = (features(models.clip.encode_image, picture) @ named.T).argmax()
-            right[kind].append(order[int(nearest)] == concept)
-    drawn, real = float(np.mean(right["drawn"])), float(np.mean(right["real"]))
-    return {"drawn": drawn, "real": real, "drawn / real": drawn / max(real, 1e-9)}
+    train = np.flatnonzero(pack.split == emoji.TRAIN).tolist()
+    rng.shuffle(train)
+    shown = {pack.concept[i]: i for i in train}  # one picture of each concept
+    shown = np.array(list(shown.values())[:min(captions, 200)])
+    concepts = pack.concept[shown]
+    real = emoji.compose(pack.pixels[shown], emoji_judge.WHITE)
+    decoded = through(models.dvae, real)
+    copy = np.quantile(emoji_judge.nearest(decoded)[1], 0.95)
+    names = "real", "real, itself not in the pack", "real, through the dVAE, itself not in the pack"
+    figures = {}
+    for name, pictures, without in zip(names, (real, real, decoded), (None, shown, shown)):
+        which, _ = emoji_judge.nearest(pictures, without)
+        figures |= mean(name, pack.concept[which] == concepts)
+    read, copies, first = [], [], []
+    for i in tqdm(shown, desc="emoji"):
+        caption = emoji.caption(pack, i, template=1, background="white")
+        drawing = draw(models, caption, candidates, keep=1, seed=seed + int(i))
+        which, distance = emoji_judge.nearest(to_uint8(drawing.pictures).numpy())
+        read.append(pack.concept[which])
+        copies.append(distance <= copy)
+        first.append(int(drawing.order[0]))
+    right = np.array(read) == concepts[:, None]  # (captions, candidates)
+    chosen = np.arange(len(right)), np.array(first)
+    figures |= mean("single samples", right.mean(1)) | mean(f"best of {candidates}", right[chosen])
+    figures |= mean(f"any of {candidates}", right.any(1))
+    figures |= mean("near copies", np.array(copies).mean(1))
+    shuffled = np.array(read) == np.roll(concepts, 1)[:, None]
+    return figures | mean("single samples, another's caption", shuffled.mean(1))
+
+
+# ---- how varied the drawings are --------------------------------------------------------
+
+
+def open_scenes(rng: Random, count: int) -> list[scenes.Scene]:
+    """Scenes whose caption leaves the background open and some thing at least four places."""
+    found = []
+    while len(found) < count:
+        scene = scenes.sample_scene(rng, "unseen")
+        settled = [painting.settle(scene, rng) for _ in range(64)]
+        if scene.background is None and len({places for _, places in settled}) >= 4:
+            found.append(scene)
+    return found
+
+
+def diversity(models: Pretrained, captions: int, candidates: int, seed: int,
+              draw: Callable = pipeline.draw) -> Figures:
+    """Exactness and variety over guidance and temperature, of captions that leave much open.
+
+    The variety of place and of background is an entropy in bits over a caption's drawings; "as
+    painted" is that of as many paintings, in which both are chosen evenly: the most there can be.
+    """
+    rng = Random(f"{seed} diversity")
+    asked = open_scenes(rng, min(captions, 40))
+    painted = [[painting.settle(scene, rng) for _ in range(candidates)] for scene in asked]
+    figures = mean("place, as painted", [entropy([p for _, p in row]) for row in painted])
+    figures |= mean("background, as painted",
+                    [entropy([scene.background for scene, _ in row]) for row in painted])
+    settings = [(guidance, temperature) for guidance in GUIDANCES for temperature in TEMPERATURES]
+    for guidance, temperature in tqdm(settings, desc="diversity"):
+        rows = []
+        for i, scene in enumerate(asked):
+            drawing = draw(models, scenes.caption_of(scene), candidates, keep=1, seed=seed + i,
+                           temperature=temperature, guidance=guidance)
+            rows.append(varieties(scene, judge.examine(to_uint8(drawing.pictures).numpy())))
+        for name, values in zip(("exact", "place", "background"), zip(*rows)):
+            figures |= mean(f"{name}, guidance {guidance:g}, temperature {temperature:g}", values)
+    return figures
+
+
+def varieties(wanted: scenes.Scene, readings: list[judge.Reading]) -> tuple[float, float, float]:
+    """The share of exact drawings, and the entropies of place and background of those read."""
+    right = [seen for seen in readings if not judge.differences(wanted, seen.scene)]
+    exact = np.mean([not judge.faults(wanted, seen) for seen in readings])
+    if not right:
+        return float(exact), 0.0, 0.0
+    places = [tuple(map(_square, seen.places)) for seen in right]
+    return float(exact), entropy(places), entropy([seen.scene.background for seen in right])
+
+
+def _square(place: tuple[int, int, int], image_size: int = 32) -> tuple[int, int]:
+    """On which square of the paper a thing stands, even if it is a pixel off: (down, right)."""
+    top, left, side = place
+    square = image_size / painting.SQUARES
+    margin = (-(-side // square) * square - side) / 2
+    return round((top - margin) / square), round((left - margin) / square)
 
 
 PARTS = {
-    "judge": reading,
+    "judge": calibration,
+    "limits": limits,
     "dvae": reconstruction,
     "unseen": exactness("unseen"),
     "combination": exactness("combination"),
-    "emoji": retrieval,
+    "emoji": recognition,
+    "diversity": diversity,
 }

@@ -1,14 +1,18 @@
 """The judge: does it read what `painting.draw` painted, and does it name what is wrong?"""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from minidalle.world.judge import differences, read
+from minidalle.world import spoil
+from minidalle.world.judge import differences, exact, examine, faults, read
 from minidalle.world.painting import draw, paint, settle
-from minidalle.world.scenes import OBJECTS, canonical, parse, sample_scene
+from minidalle.world.scenes import OBJECTS, canonical, parse, sample_scene, variation
 
 
 def fresh(count, with_emoji, image_size=32):
@@ -96,3 +100,68 @@ def test_three_things_in_another_order():
     wanted = parse("an owl above a crab above a snail")
     assert differences(wanted, replace(wanted, things=wanted.things[::-1])) == ["relation"]
     assert differences(wanted, parse("a snail below a crab below an owl")) == []
+
+
+# ---- strictness -------------------------------------------------------------------------
+
+
+def test_a_painting_is_its_own_repainting():
+    scenes, pictures = fresh(40, with_emoji=True)
+    for scene, picture, seen in zip(scenes, pictures, examine(pictures)):
+        assert seen.worst < 0.01 and seen.detail == pytest.approx(1, abs=0.02)
+        assert exact(scene, picture[None]) == [True]
+
+
+def test_it_says_where_things_stand():
+    for seed in range(20):
+        scene = parse("a small owl to the left of a small red heart")
+        painted, places = settle(scene, Random(seed))
+        assert examine(paint(painted, places)[None])[0].places == places
+
+
+@pytest.mark.parametrize("name", ["blur", "paint_over", "erase", "near miss"])
+def test_spoilt_pictures_are_not_exact(name):
+    rng = Random(0)
+    scenes, pictures = fresh(100, with_emoji=False)
+    spoilt = {
+        "blur": lambda: spoil.blur(pictures, 3),
+        "paint_over": lambda: spoil.paint_over(pictures, rng),
+        "erase": lambda: spoil.erase(pictures, rng),
+        "near miss": lambda: np.stack([draw(variation(scene, rng), rng) for scene in scenes]),
+    }[name]()
+    passed = [not faults(*pair) for pair in zip(scenes, examine(spoilt))]
+    assert np.mean(passed) <= 0.01
+
+
+def test_it_names_the_fault():
+    scene = parse("a red square on a white background")
+    picture = draw(scene, Random(0))
+    missing = spoil.erase(picture[None], Random(0))
+    assert faults(scene, examine(missing)[0]) == ["smeared"]
+    assert faults(scene, examine(spoil.blur(picture[None], 3))[0]) == ["blurred"]
+
+
+def labelled() -> tuple[list[dict], np.ndarray]:
+    """300 drawings with a caption and what a person said of each; labelled.json tells the rule."""
+    here = Path(__file__).parent
+    labels = json.loads((here / "labelled.json").read_text("utf-8"))["labels"]
+    sheet = np.asarray(Image.open(here / "labelled.png").convert("RGB"))
+    pictures = sheet.reshape(-1, 32, 20, 32, 3).swapaxes(1, 2).reshape(-1, 32, 32, 3)
+    return labels, pictures
+
+
+@pytest.mark.parametrize("chosen, least", [("random", 0.94), ("difficult", 0.95), ("last", 0.95)])
+def test_it_agrees_with_a_person(chosen, least):
+    """94, 95 and 95 of a hundred drawings each. Reading alone, as the judge once did: 87, 71, 88.
+
+    97 % was aimed at. In twelve of the sixteen that differ the judge is the more lenient: things
+    drawn a little out of shape, or partly in another colour.
+    """
+    labels, pictures = labelled()
+    here = [i for i, label in enumerate(labels) if label["set"] == chosen]
+    readings = examine(pictures[here])
+    agree = [
+        labels[i]["exact"] == (not faults(parse(labels[i]["caption"]), seen))
+        for i, seen in zip(here, readings)
+    ]
+    assert len(here) == 100 and np.mean(agree) >= least
