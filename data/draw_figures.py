@@ -133,7 +133,8 @@ def results_table(measured: dict) -> str:
         for measure, value in figures.items() if isinstance(figures, dict) else ():
             if measure.endswith(" ±"):
                 continue
-            percent = isinstance(value, float) and value <= 1
+            in_bits = measure.startswith(("place", "background"))  # an entropy, no rate
+            percent = isinstance(value, float) and value <= 1 and not in_bits
             error, goal = figures.get(f"{measure} ±"), GOALS.get(f"{part}: {measure}")
             said = written(value, percent, error) + (" %" if percent else "")
             wanted = "" if goal is None else f"≥ {100 * goal:g} %" if percent else f"≥ {goal:g}"
