@@ -1,4 +1,4 @@
-"""How good are the four models? Each figure of the README's table, from one function each.
+"""How good are the four models? Each figure of docs/results.md, from one function each.
 
 A measure must not grade itself. CLIP chooses drawings, so others judge them: scenes
 `world.judge`, which reads a picture and paints it again, and emoji `world.emoji_judge`, which
