@@ -83,7 +83,7 @@ def draw_curve(measured: dict, path) -> None:
 def draw_diversity(measured: dict, path) -> None:
     """Exact rate against the entropy of places and of backgrounds, a line for each guidance."""
     part = measured["diversity"]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
     for axis, what in zip(axes, ("place", "background")):
         for guidance, colour, marker in zip(GUIDANCES, plots.COLOURS, "osD^"):
             names = [f"guidance {guidance:g}, temperature {t:g}" for t in TEMPERATURES]
@@ -116,7 +116,9 @@ def draw_diversity(measured: dict, path) -> None:
         axis.set(xlabel=f"entropy of the {what}, bits")
         axis.grid(alpha=0.3)
     axes[0].set(ylabel="judged exact, %")
-    axes[0].legend(frameon=False, title="numbers: temperature")
+    handles = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
+    figure.legend(handles.values(), handles, loc="outside right center", frameon=False,
+                  title="numbers: temperature")
     figure.savefig(path, dpi=150)
 
 

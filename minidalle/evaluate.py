@@ -225,7 +225,7 @@ def recognition(
     train = np.flatnonzero(pack.split == emoji.TRAIN).tolist()
     rng.shuffle(train)
     shown = {pack.concept[i]: i for i in train}  # one picture of each concept
-    shown = np.array(list(shown.values())[: min(captions, 200)])
+    shown = np.array(list(shown.values())[: min(captions, 100)])
     concepts = pack.concept[shown]
     real = emoji.compose(pack.pixels[shown], emoji_judge.WHITE)
     decoded = through(models.dvae, real)
