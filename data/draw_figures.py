@@ -117,8 +117,13 @@ def draw_diversity(measured: dict, path) -> None:
         axis.grid(alpha=0.3)
     axes[0].set(ylabel="judged exact, %")
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels())))
-    figure.legend(handles.values(), handles, loc="outside right center", frameon=False,
-                  title="numbers: temperature")
+    figure.legend(
+        handles.values(),
+        handles,
+        loc="outside right center",
+        frameon=False,
+        title="numbers: temperature",
+    )
     figure.savefig(path, dpi=150)
 
 

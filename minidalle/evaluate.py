@@ -113,7 +113,7 @@ def reconstruction(
 def fresh(rng: Random, count: int) -> tuple[list[scenes.Scene], np.ndarray]:
     """Scenes that training never showed, and their paintings (count, 32, 32, 3)."""
     asked = [scenes.sample_scene(rng, rng.choice(("unseen", "combination"))) for _ in range(count)]
-    return asked, np.stack([painting.draw(scene, rng) for scene in asked])
+    return asked, np.stack([painting.paint(scene, rng) for scene in asked])
 
 
 def calibration(
@@ -125,7 +125,7 @@ def calibration(
     """
     rng, dvae = Random(f"{seed} judge"), models.dvae
     asked, real = fresh(rng, captions)
-    near = np.stack([painting.draw(scenes.variation(scene, rng), rng) for scene in asked])
+    near = np.stack([painting.paint(scenes.variation(scene, rng), rng) for scene in asked])
     over, missing = spoil.paint_over(real, rng), spoil.erase(real, rng)
     shown = {
         "real": real,
@@ -260,7 +260,7 @@ def open_scenes(rng: Random, count: int) -> list[scenes.Scene]:
     found = []
     while len(found) < count:
         scene = scenes.sample_scene(rng, "unseen")
-        settled = [painting.settle(scene, rng) for _ in range(64)]
+        settled = [painting.arrange(scene, rng) for _ in range(64)]
         if scene.background is None and len({places for _, places in settled}) >= 4:
             found.append(scene)
     return found
@@ -276,7 +276,7 @@ def diversity(
     """
     rng = Random(f"{seed} diversity")
     asked = open_scenes(rng, min(captions, 40))
-    painted = [[painting.settle(scene, rng) for _ in range(candidates)] for scene in asked]
+    painted = [[painting.arrange(scene, rng) for _ in range(candidates)] for scene in asked]
     figures = mean("place, as painted", [entropy([p for _, p in row]) for row in painted])
     figures |= mean(
         "background, as painted",

@@ -55,7 +55,7 @@ def test_exact_rates_follow_the_ranking():
     def draw(models, caption, candidates, keep, seed):
         right = scenes.parse(caption)
         wrong = scenes.variation(right, Random(0))
-        pictures = [painting.draw(scene, Random(seed)) for scene in (wrong, right)]
+        pictures = [painting.paint(scene, Random(seed)) for scene in (wrong, right)]
         return drawing(pictures, order=[1, 0])
 
     asked = dict(captions=5, candidates=2, draw=draw)
@@ -68,7 +68,7 @@ def test_exact_rates_follow_the_ranking():
 
 def test_a_smeared_drawing_is_read_but_not_exact():
     def draw(models, caption, candidates, keep, seed):
-        picture = painting.draw(scenes.parse(caption), Random(seed))
+        picture = painting.paint(scenes.parse(caption), Random(seed))
         return drawing([spoil.blur(picture[None], 3)[0]], order=[0])
 
     asked = dict(captions=20, candidates=1, draw=draw)
@@ -146,7 +146,7 @@ def test_variety_is_that_of_the_drawings():
     wanted = scenes.parse("a small red heart above a small blue star")
 
     def varieties(seeds):
-        pictures = np.stack([painting.draw(wanted, Random(seed)) for seed in seeds])
+        pictures = np.stack([painting.paint(wanted, Random(seed)) for seed in seeds])
         return evaluate.varieties(wanted, judge.examine(pictures))
 
     exact, place, background = varieties(range(64))
@@ -159,4 +159,4 @@ def test_variety_is_that_of_the_drawings():
 def test_open_scenes_leave_places_and_background_open():
     for scene in evaluate.open_scenes(Random(0), 10):
         assert scene.background is None
-        assert len({painting.settle(scene, Random(seed))[1] for seed in range(200)}) >= 4
+        assert len({painting.arrange(scene, Random(seed))[1] for seed in range(200)}) >= 4

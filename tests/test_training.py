@@ -334,7 +334,7 @@ def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
     """Codes here are the nearest colour of each 4×4 patch. About 5 seconds on one core."""
     rng = Random(1)
     drawn = {scenes.caption_of(s): s for s in (scenes.sample_scene(rng) for _ in range(16))}
-    pictures = np.stack([painting.draw(scene, rng) for scene in drawn.values()])
+    pictures = np.stack([painting.paint(scene, rng) for scene in drawn.values()])
     patches = pictures.reshape(-1, 8, 4, 8, 4, 3).mean((2, 4)).reshape(-1, 64, 1, 3)
     palette = np.array([*scenes.COLOURS.values(), *scenes.BACKGROUNDS.values()])
     codes = torch.from_numpy(np.square(patches - palette).sum(-1).argmin(-1))

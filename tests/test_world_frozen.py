@@ -2,7 +2,7 @@
 
 The world may grow, as long as the scenes that tiny was trained on keep their captions, their
 split and their pixels to the last bit. If one of these checksums changes, what was added to the
-tables of `scenes.py` has changed what `sample_scene` or `painting.draw` make of the same random
+tables of `scenes.py` has changed what `sample_scene` or `painting.paint` make of the same random
 numbers, and data/tiny would have to be trained again.
 """
 
@@ -28,7 +28,7 @@ def world() -> dict[str, list[bytes]]:
         scene = scenes.sample_scene(rng, ("train", "train", "unseen", "combination")[i % 4])
         rows["captions"].append(scenes.caption_of(scene).encode())
         rows["splits"].append(scenes.split(scene).encode())
-        rows["paintings"].append(painting.draw(scene, rng).tobytes())
+        rows["paintings"].append(painting.paint(scene, rng).tobytes())
     return rows
 
 

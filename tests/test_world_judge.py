@@ -1,4 +1,4 @@
-"""The judge: does it read what `painting.draw` painted, and does it name what is wrong?"""
+"""The judge: does it read what `painting.paint` painted, and does it name what is wrong?"""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ from PIL import Image
 
 from minidalle.world import spoil
 from minidalle.world.judge import differences, exact, examine, faults, read
-from minidalle.world.painting import draw, paint, settle
+from minidalle.world.painting import arrange, paint, paint_at
 from minidalle.world.scenes import OBJECTS, canonical, parse, sample_scene, variation
 
 
@@ -22,7 +22,7 @@ def fresh(count, with_emoji, image_size=32):
         scene = sample_scene(rng, rng.choice(("train", "unseen", "combination")), image_size)
         if with_emoji == any(thing.name in OBJECTS for thing in scene.things):
             scenes.append(scene)
-    return scenes, np.stack([draw(scene, rng, image_size) for scene in scenes])
+    return scenes, np.stack([paint(scene, rng, image_size) for scene in scenes])
 
 
 @pytest.mark.parametrize("with_emoji, least", [(False, 0.99), (True, 0.97)])
@@ -36,7 +36,7 @@ def test_reads_three_things_at_64():
     rng = Random(1)
     scenes = [sample_scene(rng, "train", 64) for _ in range(80)]
     scenes = [scene for scene in scenes if len(scene.things) == 3][:6]
-    pictures = np.stack([draw(scene, rng, 64) for scene in scenes])
+    pictures = np.stack([paint(scene, rng, 64) for scene in scenes])
     right = [not differences(scene, seen) for scene, seen in zip(scenes, read(pictures))]
     assert np.mean(right) >= 0.9
 
@@ -86,8 +86,8 @@ def test_names_what_is_wrong(wanted, drawn, wrong):
     """Read back from the picture, not only from the scene."""
     wanted, drawn = parse(wanted), parse(drawn)
     assert differences(wanted, drawn) == wrong
-    painted, places = settle(drawn, Random(2))
-    seen = read(paint(painted, places)[None])[0]
+    painted, places = arrange(drawn, Random(2))
+    seen = read(paint_at(painted, places)[None])[0]
     assert seen == canonical(painted)
     assert differences(wanted, seen) == wrong
 
@@ -115,8 +115,8 @@ def test_a_painting_is_its_own_repainting():
 def test_it_says_where_things_stand():
     for seed in range(20):
         scene = parse("a small owl to the left of a small red heart")
-        painted, places = settle(scene, Random(seed))
-        assert examine(paint(painted, places)[None])[0].places == places
+        painted, places = arrange(scene, Random(seed))
+        assert examine(paint_at(painted, places)[None])[0].places == places
 
 
 @pytest.mark.parametrize("name", ["blur", "paint_over", "erase", "near miss"])
@@ -127,7 +127,7 @@ def test_spoilt_pictures_are_not_exact(name):
         "blur": lambda: spoil.blur(pictures, 3),
         "paint_over": lambda: spoil.paint_over(pictures, rng),
         "erase": lambda: spoil.erase(pictures, rng),
-        "near miss": lambda: np.stack([draw(variation(scene, rng), rng) for scene in scenes]),
+        "near miss": lambda: np.stack([paint(variation(scene, rng), rng) for scene in scenes]),
     }[name]()
     passed = [not faults(*pair) for pair in zip(scenes, examine(spoilt))]
     assert np.mean(passed) <= 0.01
@@ -135,7 +135,7 @@ def test_spoilt_pictures_are_not_exact(name):
 
 def test_it_names_the_fault():
     scene = parse("a red square on a white background")
-    picture = draw(scene, Random(0))
+    picture = paint(scene, Random(0))
     missing = spoil.erase(picture[None], Random(0))
     assert faults(scene, examine(missing)[0]) == ["smeared"]
     assert faults(scene, examine(spoil.blur(picture[None], 3))[0]) == ["blurred"]

@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from minidalle.world.painting import draw, settle
+from minidalle.world.painting import arrange, paint
 from minidalle.world.scenes import BACKGROUNDS, COLOURS, FILLS, Scene, Thing, parse, sample_scene
 
 
@@ -18,18 +18,18 @@ def test_a_picture_is_a_function_of_scene_and_seed():
     rng = Random(0)
     for _ in range(50):
         scene = sample_scene(rng)
-        picture = draw(scene, Random(1))
+        picture = paint(scene, Random(1))
         assert picture.dtype == np.uint8 and picture.shape == (32, 32, 3)
-        assert (picture == draw(scene, Random(1))).all()
+        assert (picture == paint(scene, Random(1))).all()
 
 
 def test_places_vary_with_the_seed():
-    assert len({draw(one(), Random(seed)).tobytes() for seed in range(20)}) > 3
+    assert len({paint(one(), Random(seed)).tobytes() for seed in range(20)}) > 3
 
 
 @pytest.mark.parametrize("name", BACKGROUNDS)
 def test_edges_are_smooth_and_the_background_is_the_one_named(name):
-    picture = draw(replace(one(), background=name), Random(1))
+    picture = paint(replace(one(), background=name), Random(1))
     colours = set(map(tuple, picture.reshape(-1, 3).tolist()))
     assert {BACKGROUNDS[name], COLOURS["red"]} < colours
     assert len(colours) > 6  # between the two: pixels partly covered
@@ -37,22 +37,22 @@ def test_edges_are_smooth_and_the_background_is_the_one_named(name):
 
 
 def test_a_background_left_open_may_be_any_that_things_show_on():
-    drawn = {settle(one(colour="green"), Random(seed))[0].background for seed in range(100)}
+    drawn = {arrange(one(colour="green"), Random(seed))[0].background for seed in range(100)}
     assert drawn == set(BACKGROUNDS) - {"green"}
     named = replace(one(), background="pink")
-    assert settle(named, Random(1))[0] == named
+    assert arrange(named, Random(1))[0] == named
 
 
 def covered(scene):
     """How much of the picture is not background."""
-    picture = draw(replace(scene, background="white"), Random(1))
+    picture = paint(replace(scene, background="white"), Random(1))
     return (picture != 255).any(-1).sum()
 
 
 def test_size_fill_and_count_show():
     assert covered(one(size="small")) < covered(one()) < covered(one(count=2))
     assert covered(one(count=2)) < covered(one(count=3)) < covered(one(count=4))
-    pictures = {draw(one(fill=fill), Random(1)).tobytes() for fill in FILLS}
+    pictures = {paint(one(fill=fill), Random(1)).tobytes() for fill in FILLS}
     assert len(pictures) == 3
 
 
@@ -61,7 +61,7 @@ def test_size_fill_and_count_show():
 ])  # fmt: skip
 def test_relations_show(relation, red_first):
     red, blue = Thing("square", "red", "filled"), Thing("square", "blue", "filled")
-    picture = draw(Scene((red, blue), relation), Random(1)).astype(int)
+    picture = paint(Scene((red, blue), relation), Random(1)).astype(int)
     middles = [
         np.argwhere((picture == COLOURS[colour]).all(-1)).mean(0)[::-1]
         for colour in ("red", "blue")
@@ -74,5 +74,5 @@ def test_relations_show(relation, red_first):
 def test_three_things_need_64_pixels():
     scene = parse("an owl above a crab above a snail")
     with pytest.raises(ValueError, match="at least 64×64"):
-        draw(scene, Random(1), 32)
-    assert draw(scene, Random(1), 64).shape == (64, 64, 3)
+        paint(scene, Random(1), 32)
+    assert paint(scene, Random(1), 64).shape == (64, 64, 3)

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from minidalle.world.painting import draw
+from minidalle.world.painting import paint
 from minidalle.world.scenes import (
     BACKGROUNDS,
     COLOURS,
@@ -144,7 +144,7 @@ def test_the_same_meaning_is_in_the_same_split_and_draws_the_same_picture():
     for scene in scenes:
         other = replace(scene, things=scene.things[::-1], relation=turned[scene.relation])
         assert split(other) == split(scene) == split(replace(scene, background="grey"))
-        assert (draw(other, Random(3)) == draw(scene, Random(3))).all()
+        assert (paint(other, Random(3)) == paint(scene, Random(3))).all()
 
 
 def test_only_a_larger_picture_holds_three_things():
@@ -162,4 +162,4 @@ def test_variation_is_another_scene_with_another_caption_and_picture(training):
         other = variation(scene, rng)
         assert other != scene, caption_of(scene)
         assert parse(caption_of(other)) == other != parse(caption_of(scene))
-        assert (draw(other, Random(1)) != draw(scene, Random(1))).any()
+        assert (paint(other, Random(1)) != paint(scene, Random(1))).any()

@@ -48,7 +48,7 @@ class Scenes:
             family = [scene] + [scenes.variation(scene, rng) for _ in range(self.near_misses)]
             family = [s for s in dict.fromkeys(family) if scenes.split(s) == self.wanted]
             seed = rng.getrandbits(32)
-            items += [(s, *painting.settle(s, Random(seed), self.image_size)) for s in family]
+            items += [(s, *painting.arrange(s, Random(seed), self.image_size)) for s in family]
         return items[:size]
 
     def captions(self, items: list) -> list[str]:
@@ -58,7 +58,7 @@ class Scenes:
     def load(self, items: list) -> np.ndarray:
         """The scenes, painted."""
         return np.stack(
-            [painting.paint(scene, places, self.image_size) for _, scene, places in items]
+            [painting.paint_at(scene, places, self.image_size) for _, scene, places in items]
         )
 
 

@@ -7,7 +7,7 @@ A drawing is *exact* if three things hold:
               picture differs much from the repainting: no corner is missing, nothing is smeared;
     detail    the picture has most of the detail of the repainting: it is not merely blurred.
 
-How it reads: nothing is learnt, the templates are the sprites that `painting.draw` paints with.
+How it reads: nothing is learnt, the templates are the sprites that `painting.paint` paints with.
 The border tells the background B. What differs from it, J = picture - B, must be made of
 sprites; a sprite D at some place explains
 

@@ -1,7 +1,7 @@
 """From a scene to its picture.
 
-A `Scene` says what there is; `settle` decides where each thing stands and what else is left open,
-and `paint` computes the pixels. A thing stands on squared paper, so that a small autoencoder,
+A `Scene` says what there is; `arrange` decides where each thing stands and what else is left open,
+and `paint_at` computes the pixels. A thing stands on squared paper, so that a small autoencoder,
 which sees a picture in patches, meets it in few guises.
 
 Several thousand pictures of 32×32 a second on one core: each thing is painted once, eight times
@@ -22,16 +22,16 @@ SQUARES = 8  # of the paper, a side
 _pack = lru_cache(load_pack)
 
 
-def draw(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
+def paint(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
     """Paint a scene; `rng` says where in its region each thing stands, and what is left open.
 
     Returns uint8 (image_size, image_size, 3). Raises ValueError where three things are asked
     of a picture under 64 pixels a side: they would be too small to tell apart.
     """
-    return paint(*settle(scene, rng, image_size), image_size)
+    return paint_at(*arrange(scene, rng, image_size), image_size)
 
 
-def settle(scene: Scene, rng: Random, image_size: int = 32) -> tuple[Scene, tuple]:
+def arrange(scene: Scene, rng: Random, image_size: int = 32) -> tuple[Scene, tuple]:
     """Decide what the scene leaves open: its background, and (top, left, side) of each thing."""
     if scene.background is None:
         coloured = [thing.colour for thing in scene.things]
@@ -48,7 +48,7 @@ def settle(scene: Scene, rng: Random, image_size: int = 32) -> tuple[Scene, tupl
     return scene, tuple(places)
 
 
-def paint(
+def paint_at(
     scene: Scene, places: tuple[tuple[int, int, int], ...], image_size: int = 32
 ) -> np.ndarray:
     """The picture of a scene whose things stand at these places, uint8 (size, size, 3)."""

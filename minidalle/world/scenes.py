@@ -2,7 +2,7 @@
 
 A photograph's caption is never complete, so nobody can say for certain that a picture drawn
 from it is right. Here one can: a `Scene` holds all that may be said, `caption_of` says it,
-`parse` reads it back, and `painting.draw` paints it. Everything the world knows is a row of a
+`parse` reads it back, and `painting.paint` paints it. Everything the world knows is a row of a
 table below, so a new shape or relation is a new row.
 
 What a caption leaves unsaid is either fixed or free. Things are large and filled unless it says
