@@ -81,7 +81,7 @@ class BPE:
     letters = [bytes([b]) for b in BYTES]  # the bytes of each id before the first merge
     names = {LETTERS[b]: i for i, b in enumerate(BYTES)}  # spelling in a file → id
     hint = ": `minidalle train bpe` makes one"  # ends an error message
-    kind = "no vocabulary file of minidalle"
+    kind = "not a vocabulary file of minidalle"
 
     def __init__(self, merges: Iterable[Pair]):
         self.vocab = list(self.letters)  # id → its bytes
