@@ -221,7 +221,7 @@ class DVAE(nn.Module):
         self.codebook = conv(config.codebook_size, config.code_width, 1)
         self.decoder = patch_decoder(config) if config.patch else paper_decoder(config)
         if config.patch:
-            nn.init.normal_(self.codebook.weight)  # a one-hot input has one channel per place
+            nn.init.normal_(self.codebook.weight)  # std 1: a one-hot input has fan-in 1
             self.ln_sharpness = nn.Parameter(
                 torch.tensor(math.log(2 / math.sqrt(config.code_width)))
             )

@@ -235,7 +235,7 @@ def train(model: str, data: str, out: Path, *more: str) -> int:
 def test_train_all_four_then_draw(photos, tmp_path, capsys):
     out = tmp_path / "runs" / "photos"
     assert train("bpe", photos, out) == 0
-    assert "tokens, of 12 captions" in capsys.readouterr().out
+    assert "tokens, from 12 captions" in capsys.readouterr().out
     for model in ("dvae", "clip", "dalle"):
         assert train(model, photos, out, "--steps", "3", "--seed", "7") == 0
         assert capsys.readouterr().out.splitlines()[-1] == str(out / f"{model}.safetensors")
@@ -261,7 +261,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, mon
         patch.setattr(training, "take_step", interrupted)
         capsys.readouterr()
         assert train("dvae", photos, stopped, "--steps", "4") == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "minidalle: stopped; add --resume to go on"
+    assert (
+        capsys.readouterr().err.splitlines()[-1] == "minidalle: stopped; add --resume to continue"
+    )
     assert not (stopped / "dvae.safetensors").exists()
     assert train("dvae", photos, stopped, "--steps", "1", "--resume") == 2  # it has done two
     assert train("dvae", photos, stopped, "--resume") == 0
@@ -307,7 +309,7 @@ def test_bad_data(tmp_path, refused, model):
     out, folder = tmp_path / "out", tmp_path / "folder"
     folder.mkdir()
     words = ["train", model, "--preset", "speck", "--out", out, "--data"]
-    assert "no data set" in refused(*words, "photographs")
+    assert "not a data set" in refused(*words, "photographs")
     assert "holds no picture" in refused(*words, folder)
     (folder / "a.png").write_text("not a picture")
     (folder / "a.txt").write_text("a caption")
@@ -337,7 +339,7 @@ def test_foreign_checkpoint(photos, copy, refused):
     shutil.copy(copy / "dvae.safetensors", checkpoint)
     assert "no checkpoint" in refused(*words)
     checkpoint.write_bytes(b"nothing")
-    assert "not a whole weight file" in refused(*words)
+    assert "not a complete weight file" in refused(*words)
 
 
 def test_a_loss_that_is_not_finite(photos, tmp_path, capsys, monkeypatch):

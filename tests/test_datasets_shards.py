@@ -331,7 +331,9 @@ def test_commands_say_in_one_sentence_what_is_missing(folder, capsys):
         f"{folder}/{{0..5}}.tar": f"there is no file {folder}/3.tar, nor 2 others",
         f"{folder}/{{4..3}}.tar": "names nothing",
         f"{folder}/*.tar": "is not a file: give a range in quotes",
-        f"{folder}/0.tar.gz": "is no data set: say scenes, emoji, both, the path of a folder, or",
+        f"{folder}/0.tar.gz": (
+            "is not a data set: use scenes, emoji, both, the path of a folder, or"
+        ),
     }.items():
         assert main([*words, data]) == 2
         error = capsys.readouterr().err

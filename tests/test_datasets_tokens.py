@@ -157,7 +157,7 @@ def test_killed_while_writing(shards, models, made, tmp_path):
 
 @pytest.mark.process
 def test_a_process_that_is_killed_is_one_sentence():
-    with pytest.raises(OSError, match="a process was killed, maybe for want of memory"):
+    with pytest.raises(OSError, match="a process was killed, maybe for lack of memory"):
         list(making.in_processes(os._exit, [1, 1], 1))
 
 
@@ -177,7 +177,7 @@ def test_ctrl_c(shards, models, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(making, "Shard", interrupted)
     assert tokenize(shards, models, tmp_path / "out") == 130
-    assert capsys.readouterr().err == "minidalle: stopped; the same command goes on\n"
+    assert capsys.readouterr().err == "minidalle: stopped; the same command continues\n"
 
 
 def test_the_callers_threads_are_as_before(shards, models, tmp_path):
@@ -378,11 +378,11 @@ def test_what_cannot_be_tokenized(shards, models, made, tmp_path, refused):
     ]
     assert "there is no file" in refused(*words, tmp_path / "{0..3}.tar")
     (tmp_path / "photo.png").touch()
-    assert "photo.png is no tar shard" in refused(*words, tmp_path / "photo.png")
+    assert "photo.png is not a tar shard" in refused(*words, tmp_path / "photo.png")
     for i in range(2):
         (tmp_path / f"part{i}").mkdir()
         write_shard(tmp_path / f"part{i}" / "0.tar", emoji_samples(1))
-    assert "made of several shards" in refused(*words, tmp_path / "part{0..1}" / "0.tar")
+    assert "made from several shards" in refused(*words, tmp_path / "part{0..1}" / "0.tar")
     assert "minidalle train bpe" in refused(*words[:5], "--weights", tmp_path, "--data", shards)
     assert not (tmp_path / "out").exists()
 
@@ -394,6 +394,6 @@ def test_what_is_not_tokens(models, made, refused, tmp_path):
     assert "holds no tokens: `minidalle tokenize` makes them" in refused(*words, tmp_path)
     shutil.copy(made / NAMES[2], tmp_path / "0.tokens.safetensors")
     (tmp_path / "._0.tokens.safetensors").write_bytes(b"\0\5\x16\7")
-    assert "no sample at all" in refused(*words, tmp_path)
+    assert "not a single sample" in refused(*words, tmp_path)
     words[1] = "dvae"
     assert "holds no picture" in refused(*words[:4], "--out", tmp_path / "new", "--data", made)

@@ -238,7 +238,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, bpe, dvae, capfd):
     file = next(newest.glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-100])
     assert next(whole_checkpoints(place))[0] == older
-    assert f"{newest.name} is not whole" in capfd.readouterr().err
+    assert f"{newest.name} is incomplete" in capfd.readouterr().err
     together(2, run, tmp_path, True, None, bpe, dvae)
     assert (tmp_path / "dalle.safetensors").exists()
 
