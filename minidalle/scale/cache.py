@@ -102,7 +102,7 @@ class FastCache:
         return found.transpose(1, 2).reshape(C * M, H, n, d)
 
     def seen(self, layer: int) -> Tensor:
-        """Keys and values of the image positions that the next one sees, (2, C · H · M, seen, d)."""
+        """Keys and values of the image positions that the next sees, (2, C · H · M, seen, d)."""
         kept = self.image[layer].flatten(1, 3)
         if self.model.kinds[layer] == "row":
             return kept[:, :, : self.length + 1]  # no more are stored
