@@ -180,7 +180,7 @@ def test_truncated_weights(copy, refused, name):
 
 
 class Trap:
-    """What runs when somebody unpickles it."""
+    """Runs code when it is unpickled."""
 
     def __init__(self, sprung: Path):
         self.sprung = sprung
@@ -247,7 +247,7 @@ def test_train_all_four_then_draw(photos, tmp_path, capsys):
     assert draw(out, tmp_path / "sheet.png") == 0
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, monkeypatch):
+def test_a_resumed_run_reaches_the_same_weights(photos, tmp_path, capsys, monkeypatch):
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     assert train("dvae", photos, straight, "--steps", "4") == 0
     with monkeypatch.context() as patch:
@@ -272,7 +272,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, mon
 
 
 def test_minutes_become_steps(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "steps_in", lambda minutes, job, how, team: round(2 * minutes))
+    monkeypatch.setattr(training, "steps_in", lambda minutes, job, how, runtime: round(2 * minutes))
     assert train("dvae", photos, tmp_path, "--minutes", "1.5") == 0
     assert weights.read_tensors(tmp_path / "dvae.safetensors")[1]["steps"] == 3
     # The same words and --resume are the same run, though the machine may be faster by now.
@@ -402,7 +402,7 @@ def test_help_does_not_import_torch():
 
 
 @pytest.mark.process
-def test_nobody_listens(tmp_path):
+def test_a_closed_pipe(tmp_path):
     (tmp_path / "bpe.json").touch()
     command = [sys.executable, "-m", "minidalle", "train", "bpe", "--data", "emoji", "--resume"]
     process = subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Tar shards: as other programs write them, whole or not, and the same batch for everybody."""
+"""Tar shards: as other programs write them, damaged or not; the same batch in every process."""
 
 import io
 import json
@@ -227,7 +227,7 @@ def test_a_shard_that_is_cut_off(folder, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar file" * 100, b"\x1f\x8b\x08" + bytes(2000)])
-def test_what_is_no_shard_has_no_samples(tmp_path, content, caplog):
+def test_other_files_have_no_samples(tmp_path, content, caplog):
     (tmp_path / "a.tar").write_bytes(content)
     assert len(Shard(tmp_path / "a.tar")) == 0 and "no tar file" in caplog.text
     with pytest.raises(

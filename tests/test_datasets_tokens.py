@@ -1,4 +1,4 @@
-"""Ids and codes made once: the same bytes however they are made, and learnt from as they are."""
+"""Stored tokens: the same bytes however many processes write them, and used unchanged."""
 
 import multiprocessing
 import os
@@ -68,7 +68,7 @@ def tokenize(shards: str, models: Path, out: Path, *more: str) -> int:
 
 @pytest.fixture(scope="module")
 def made(shards, models, tmp_path_factory) -> Path:
-    """What becomes of the shards, one after the other."""
+    """The tokens of the shards."""
     out, maker = tmp_path_factory.mktemp("tokens"), making.maker_of(*making.open_two(models), T)
     for path in expand(shards):
         making.tokenize_shard(path, models, out, maker)
@@ -198,7 +198,7 @@ def maker(models):
     return making.maker_of(*making.open_two(models), T)
 
 
-def test_rows_are_read_where_they_lie(made, maker):
+def test_only_the_requested_rows_are_read(made, maker):
     source = tokens.Tokens(tokens.token_files(str(made)), maker)
     stored = [weights.read_tensors(made / name)[0] for name in NAMES]
     text, codes = source.read(range(len(source)))

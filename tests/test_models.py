@@ -17,7 +17,7 @@ from minidalle.training import Job
 
 @dataclass(frozen=True)
 class LineConfig:
-    """A line through points: its slope and where it begins."""
+    """A line through points: slope and intercept."""
 
     width: int = 1
 

@@ -1,4 +1,4 @@
-"""The loop: stopping and going on changes no bit, nothing bad is saved, and it learns."""
+"""The loop: stopping and resuming changes no bit, nothing bad is saved, and it learns."""
 
 import csv
 import os

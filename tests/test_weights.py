@@ -1,4 +1,4 @@
-"""Files of weights: what goes in comes out, and what is something else is refused unopened."""
+"""Weight files: what is saved is loaded, and other files are refused without running them."""
 
 import json
 import os
