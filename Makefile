@@ -1,4 +1,4 @@
-# One command each; the first one makes .venv and installs what it needs, later ones do not.
+# The first command makes .venv and installs what it needs; later ones reuse it.
 #
 #     make draw CAPTION="a red star above a blue circle"
 
@@ -15,8 +15,8 @@ ALONE := $(shell sed -n '/^peers-alone/,/^]/s/.*"\(.*==.*\)".*/\1/p' pyproject.t
 TIMED := $(shell sed -n '/^peers-timed/,/^]/s/.*"\(.*==.*\)".*/\1/p' pyproject.toml)
 TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 
-# A caption is any text: it reaches the command through the environment, and neither make nor
-# the shell reads the quotes, dollars and backticks in it.
+# A caption may be any text: it is passed through the environment, so that neither make nor the
+# shell interprets quotes, dollars and backticks in it.
 override CAPTION := $(value CAPTION)
 export CAPTION
 
@@ -29,9 +29,9 @@ help:
 	@echo '                    ARGS="--candidates 8 --seed 1" passes options on'
 	@echo 'make lab            open the notebooks in JupyterLab'
 	@echo 'make test           run every test and every notebook'
-	@echo 'make quick          check style and types, and run the quick tests: while you edit'
+	@echo 'make quick          check style and types, and run the quick tests, while you edit'
 	@echo 'make from-scratch   train all four models again, then measure them'
-	@echo 'make performance    time everything beside its peers, and put the figures into docs/speed.md'
+	@echo 'make performance    time everything against its peers, and write the figures to docs/speed.md'
 	@echo 'make clean          remove .venv and caches; runs/ stays'
 	@echo
 	@echo 'The first run installs $(TORCH) and the other packages of pyproject.toml into $(VENV).'
@@ -39,7 +39,7 @@ help:
 	@echo '  TORCH_INDEX=URL     another build of torch. Without it, Linux without an NVIDIA driver'
 	@echo '                      takes the small one of $(CPU_INDEX)'
 
-# ---------------------------------------------------------------- what people run
+# ---------------------------------------------------------------- commands
 
 draw: caption $(VENV)/.core
 	@$(BIN)/minidalle draw $(ARGS) -- "$$CAPTION"
@@ -49,11 +49,11 @@ caption:  # before the install, which takes minutes
 	@test -n "$$CAPTION" || { echo 'minidalle: say what to draw:' \
 	  'make draw CAPTION="a red star above a blue circle"' >&2; exit 1; }
 
-# Where Chromium and its driver are installed, the tests also open a notebook in it.
+# If Chromium and its driver are installed, the tests also open a notebook in it.
 BROWSER := $(if $(shell command -v chromedriver),$(VENV)/.browser)
 
-# Notebooks by name: the assignments beside them have holes, and are meant to fail. Each runs from
-# its first cell to its last in one of two workers, which have a core each.
+# Only these notebooks: assignments have gaps and are meant to fail. Each notebook runs from its
+# first cell to its last in one of two workers, with a core each.
 test: $(VENV)/.test $(BROWSER)
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then set -x; \
@@ -70,8 +70,8 @@ quick: $(VENV)/.test
 lab: $(VENV)/.lab
 	$(BIN)/jupyter-lab notebooks
 
-# Minutes of training on two CPU cores, 20 in all with what lies between them. CLIP and the
-# transformer both need only the dVAE: they learn side by side, on a core each.
+# Minutes of training on two CPU cores, 20 in all with the steps between. CLIP and the transformer
+# both need only the dVAE, so they train in parallel, on a core each.
 DVAE_MINUTES = 3.5
 MINUTES = 14
 SCRATCH = --preset tiny --data scenes --out runs/scratch --overwrite
@@ -79,30 +79,30 @@ SCRATCH = --preset tiny --data scenes --out runs/scratch --overwrite
 from-scratch: $(VENV)/.core
 	$(BIN)/minidalle train bpe $(SCRATCH)
 	$(BIN)/minidalle train dvae $(SCRATCH) --minutes $(DVAE_MINUTES)
-	@echo 'minidalle: CLIP learns meanwhile; what it prints goes to runs/scratch/clip.log'
+	@echo 'minidalle: CLIP trains in parallel; its output goes to runs/scratch/clip.log'
 	@$(BIN)/minidalle train clip $(SCRATCH) --minutes $(MINUTES) --threads 1 >runs/scratch/clip.log 2>&1 & clip=$$!; \
 	trap 'kill $$clip' INT TERM; set -x; \
 	$(BIN)/minidalle train dalle $(SCRATCH) --minutes $(MINUTES) --threads 1; dalle=$$?; \
 	wait $$clip || { tail -n 1 runs/scratch/clip.log >&2; exit 1; }; exit $$dalle
 	$(BIN)/minidalle evaluate --weights runs/scratch --split unseen
 
-# The peers of `minidalle bench --peer`. LlamaGen is in no registry; this is the state that was timed.
+# The peers of `minidalle bench --peer`. LlamaGen is in no registry; this is the commit that was timed.
 LLAMAGEN = https://github.com/FoundationVision/LlamaGen
 STATE = ce98ec41803a74a90ce68c40ababa9eaeffeb4ec
 
 bench-peers: $(VENV)/.peers
 
-performance: $(VENV)/.peers  # on one thread, which is least disturbed by what else runs
+performance: $(VENV)/.peers  # one thread is least disturbed by other processes
 	$(BIN)/minidalle bench all --peer --threads 1 --into docs/speed.md
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# ---------------------------------------------------------------- what installs
+# ---------------------------------------------------------------- installation
 #
-# A file in .venv, written last, says that an install is complete; a newer pyproject.toml
-# undoes it.
+# A file in .venv, written last, marks a complete installation; a newer pyproject.toml
+# invalidates it.
 
 ASK = from urllib.request import urlopen; urlopen("$(CPU_INDEX)/torch/", timeout=4)
 
@@ -135,7 +135,7 @@ $(VENV)/.test: $(VENV)/.core
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.test
-	@echo 'minidalle: installing what is timed beside our code into $(VENV), about 10 MB.'
+	@echo 'minidalle: installing the peers to be timed into $(VENV), about 10 MB.'
 	@$(PIP) -q --no-deps $(TIMED)
 	@rm -rf $(VENV)/peers && git clone -q --no-checkout --depth 1 --filter=blob:none --sparse $(LLAMAGEN) $(VENV)/peers/LlamaGen
 	@cd $(VENV)/peers/LlamaGen && git sparse-checkout set autoregressive/models utils && \

@@ -5,9 +5,9 @@
 
 Needs `npm` on the path: the drawings come as SVG in seven npm packages (32 MB), fetched with
 `npm pack` and checked against the sums below before anything is read. Takes about a minute on
-a laptop. The same inputs and the same zlib give the same bytes. 64 pixels: `--size 64`.
+a laptop. The same inputs and the same zlib give the same bytes. For 64 pixels use `--size 64`.
 
-What goes in, what stays out and why: data/README.md. Licences: data/LICENSES/.
+data/README.md explains what is included and what is not; licences are in data/LICENSES/.
 """
 
 import argparse
@@ -81,11 +81,11 @@ GROUPS = (
 # Microsoft: "the Clippy-like paperclip, [...] technologist and video games emojis" are not open.
 NOT_OPEN = {"paperclip", "linked-paperclips", "video-game", "joystick"}
 
-OVERSAMPLE = 4  # render larger, then average areas: thin lines keep their weight
+OVERSAMPLE = 4  # render larger, then average areas, to preserve thin lines
 
 
 def fetch(key: str, folder: Path) -> Path:
-    """The tarball of PACKAGES[key] in `folder`, downloaded if absent, its sha256 checked."""
+    """The tarball of PACKAGES[key] in `folder`, downloaded if missing; its sha256 is checked."""
     name, version, digest = PACKAGES[key]
     path = folder / f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
     if not path.exists():
@@ -98,7 +98,7 @@ def fetch(key: str, folder: Path) -> Path:
 
 
 def member(tarball: Path, name: str) -> dict:
-    """One JSON file of a tarball, read in memory; nothing is ever unpacked to disk."""
+    """One JSON file of a tarball, read in memory; nothing is unpacked to disk."""
     with tarfile.open(tarball) as tar:
         return json.load(tar.extractfile(f"package/{name}"))
 
@@ -126,19 +126,19 @@ def read_names(tarballs: dict[str, Path]) -> dict[str, tuple[str, list[str]]]:
 
 
 def characters(code_points: str) -> str:
-    """'1f408-200d-2b1b' → the emoji itself, without the variation selector CLDR leaves out."""
+    """'1f408-200d-2b1b' → the emoji itself, without the variation selector, which CLDR omits."""
     return "".join(chr(int(c, 16)) for c in code_points.split("-") if c != "fe0f")
 
 
 def drawing(icons: dict, slug: str) -> str | None:
-    """The SVG of one icon on a square canvas, or None where the style has no such drawing."""
+    """The SVG of one icon on a square canvas, or None if the style does not have it."""
     slug = icons.get("aliases", {}).get(slug, {}).get("parent", slug)
     icon = icons["icons"].get(slug)
     if icon is None:
         return None
     w, h = icon.get("width", icons["width"]), icon.get("height", icons["height"])
     side = max(w, h)
-    left, top = (w - side) / 2, (h - side) / 2  # centred: a few drawings are not square
+    left, top = (w - side) / 2, (h - side) / 2  # centred, because a few drawings are not square
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
         f'width="{side}" height="{side}" viewBox="{left} {top} {side} {side}">{icon["body"]}</svg>'
@@ -154,7 +154,7 @@ def render(svg: str, size: int) -> np.ndarray:
         resvg_py.svg_to_bytes(svg_string=svg, width=side, height=side, skip_system_fonts=True)
     )
     rgba = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"), np.float64) / 255
-    rgba[..., :3] *= rgba[..., 3:]  # average light, not paint: transparent pixels have no colour
+    rgba[..., :3] *= rgba[..., 3:]  # premultiply, so that transparent pixels do not count
     rgba = rgba.reshape(size, OVERSAMPLE, size, OVERSAMPLE, 4).mean((1, 3))
     rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-9)
     rgba = np.rint(rgba * 255).clip(0, 255).astype(np.uint8)
@@ -163,12 +163,12 @@ def render(svg: str, size: int) -> np.ndarray:
 
 
 def looks(pixels: np.ndarray, near: float = 2.0) -> np.ndarray:
-    """(P,) the first picture that looks the same: mean difference on grey under `near` of 255.
+    """(P,) the first picture that looks the same: mean difference on grey below `near` of 255.
 
-    Exact copies have distance 0; redrawn-by-a-hair copies would leak just as well.
+    Exact copies have distance 0; slightly redrawn copies would leak as well.
     """
     flat = compose(pixels, (128, 128, 128)).reshape(len(pixels), -1).astype(np.float32)
-    coarse = flat.reshape(len(flat), -1, 24).mean(2)  # a cheap lower bound of the distance
+    coarse = flat.reshape(len(flat), -1, 24).mean(2)  # gives a cheap lower bound on the distance
     look = np.arange(len(flat))
     for i in range(1, len(flat)):
         close = np.flatnonzero(np.abs(coarse[:i] - coarse[i]).mean(1) < near)
@@ -179,10 +179,10 @@ def looks(pixels: np.ndarray, near: float = 2.0) -> np.ndarray:
 
 
 def build(tarballs: dict[str, Path], size: int) -> dict[str, np.ndarray]:
-    """Every array of the pack: by style, then in the order of twemoji's list of each group."""
+    """The arrays of the pack, sorted by style, then by group, in twemoji's order."""
     icons = {style: member(tarballs[style], "icons.json") for style in STYLES}
-    # The gradient Fluent set has the slugs of the flat one; old Noto carries no code points,
-    # and its slugs are those of the other sets.
+    # The gradient Fluent set has the same slugs as the flat one; old Noto has no code points, but
+    # the same slugs as the other sets.
     chars = {style: member(tarballs[style], "chars.json") for style in STYLES}
     chars["fluent-emoji"] = chars["fluent-emoji-flat"]
     categories = member(tarballs["twemoji"], "metadata.json")["categories"]
@@ -198,7 +198,7 @@ def build(tarballs: dict[str, Path], size: int) -> dict[str, np.ndarray]:
             codes = code_points.get(slug, [])
             emoji = next((characters(c) for c in codes if characters(c) in annotations), None)
             if emoji is None:
-                continue  # a private-use character of one vendor: nobody else draws or names it
+                continue  # a private-use character of one vendor, unnamed in CLDR
             for number, name in enumerate(STYLES):
                 if name.startswith("fluent") and slug in NOT_OPEN:
                     continue
@@ -211,18 +211,16 @@ def build(tarballs: dict[str, Path], size: int) -> dict[str, np.ndarray]:
             concepts.append((slug, *annotations[emoji], plain(group)))
 
     slugs, names, keywords, groups = zip(*concepts)
-    order = sorted(range(len(style)), key=style.__getitem__)  # like beside like packs smaller
+    order = sorted(
+        range(len(style)), key=style.__getitem__
+    )  # similar pictures together compress better
     pictures = [pictures[i] for i in order]
     concept, style = np.array(concept, np.uint16)[order], np.array(style, np.uint8)[order]
     pixels = np.stack([render(svg, size) for svg in pictures])
-    # The split is decided at 32 pixels, so that it is the same at every size.
+    # The split is computed at 32 pixels, so that it is the same at every size.
     small = pixels if size == 32 else np.stack([render(svg, 32) for svg in pictures])
-    keep = {slug for slug, _ in OBJECTS.values()} | {
-        "squid",
-        "rocket",
-        "tent",
-        "house",
-    }  # (objects once)
+    # Never held out: the objects of scenes, and four that used to be among them.
+    keep = {slug for slug, _ in OBJECTS.values()} | {"squid", "rocket", "tent", "house"}
     return {
         "pixels": pixels,
         "concept": concept,
@@ -237,7 +235,7 @@ def build(tarballs: dict[str, Path], size: int) -> dict[str, np.ndarray]:
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> str:
-    """An .npz with a fixed date on every entry, written beside `path` and renamed → sha256."""
+    """Write an .npz with fixed dates, under a temporary name, then renamed; returns its sha256."""
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name, array in arrays.items():
@@ -255,7 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the emoji pack from pinned packages.")
     parser.add_argument("--size", type=int, default=32, help="pixels per side (default 32)")
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
-    parser.add_argument("--inputs", type=Path, help="folder to keep the npm tarballs in")
+    parser.add_argument("--inputs", type=Path, help="folder for the npm tarballs")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.inputs or Path(scratch)

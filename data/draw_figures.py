@@ -1,13 +1,13 @@
 """Draw the figures of README.md and docs/results.md: `python data/draw_figures.py`, a minute.
 
-data/sheet.png: each row is CLIP's best six of 32 candidates of seed 0; nobody picks by hand.
-None of the scenes' captions was in the training data (`scenes.split`).
+data/sheet.png: each row is CLIP's best six of 32 candidates of seed 0, without selection by hand.
+None of the captions of scenes was in the training data (`scenes.split`).
 data/best_of.png: the exact rates in data/evaluation.json, which is what
 `minidalle evaluate --json` printed.
-data/diversity.png: from the same file, how exact and how varied drawings are over guidance and
-temperature; the default of `minidalle draw` was chosen on it.
+data/diversity.png: from the same file, how exact and how varied drawings are at several guidances
+and temperatures; the defaults of `minidalle draw` were chosen from it.
 
-With --table it draws nothing and prints the table of docs/results.md, from the same file.
+With --table it only prints the table of docs/results.md, from the same file.
 """
 
 import json
@@ -25,15 +25,15 @@ CAPTIONS = (
     "a small red heart to the left of a striped yellow triangle",
     "a small penguin to the left of a watermelon",
     "a small snail above a burger on a blue background",
-    "a small orange star below a small brown square",  # no orange star, nor
-    "a small snail to the right of a whale",  # these two together, was ever seen
+    "a small orange star below a small brown square",  # training has no orange star
+    "a small snail to the right of a whale",  # nor these two things together
     "a drawing of a strawberry",
     "a twemoji drawing of a sunflower",
     "a teddy bear on a green background",
     "a fluent drawing of a hot air balloon",
 )
 
-GOALS = {  # at least this
+GOALS = {  # lower bounds
     "dvae: PSNR, scenes": 27,
     "dvae: PSNR, emoji": 23,
     "dvae: perplexity / K": 0.25,
@@ -46,7 +46,7 @@ GOALS = {  # at least this
 
 
 def draw_sheet() -> Image.Image:
-    """Two columns of captions, each with its six pictures."""
+    """Two columns of captions, each with six pictures."""
     models = pipeline.load_pretrained("tiny")
     rows = []
     for caption in CAPTIONS:
@@ -60,7 +60,7 @@ def draw_sheet() -> Image.Image:
 
 
 def draw_curve(measured: dict, path) -> None:
-    """Exact rate against the number of candidates that CLIP chooses from, with standard errors."""
+    """Plot the exact rate over the number of candidates that CLIP ranks, with standard errors."""
     figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
     for split, colour, marker in zip(("unseen", "combination"), plots.COLOURS, "os"):
         part = measured[split]
@@ -79,7 +79,7 @@ def draw_curve(measured: dict, path) -> None:
 
 
 def draw_diversity(measured: dict, path) -> None:
-    """Exact rate against the entropy of places and of backgrounds, a line for each guidance."""
+    """Plot the exact rate over the entropy of places and backgrounds, a line for each guidance."""
     part = measured["diversity"]
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
     for axis, what in zip(axes, ("place", "background")):
@@ -167,7 +167,7 @@ def diversity_table(figures: dict | None) -> list[str]:
 
 
 def written(value: float, percent: bool, error: float | None = None) -> str:
-    """A figure as it stands in the table: 0.9247 → 92.5, as a percentage; with its error ± 0.4."""
+    """A figure as written in the table: 0.9247 → 92.5, as a percentage; with its error ± 0.4."""
     if isinstance(value, int):
         return str(value)
     if error is not None and not math.isnan(error):

@@ -3,8 +3,8 @@
 #
 #     sbatch --nodes=8 launch/slurm.sh --preset paper --data 'shards/{00000..09999}.tar' --out runs/paper
 #
-# Options after the script are those of `minidalle train dalle`. What a machine shares is one copy
-# of the model (--share hsdp); machines exchange gradients. Sent again, the job goes on from its
+# Options after the script are those of `minidalle train dalle`. The GPUs of a machine share one copy
+# of the model (--share hsdp); machines exchange gradients. Submitted again, the job resumes from its
 # last checkpoint.
 #SBATCH --job-name=minidalle
 #SBATCH --ntasks-per-node=1

@@ -1,6 +1,6 @@
-"""minidalle: DALL·E in modules short enough to read, with the notebooks that explain them.
+"""minidalle: DALL·E in modules short enough to read, and notebooks that explain them.
 
-One letter legend holds everywhere:
+The same letters are used everywhere:
 
     B batch    T text tokens    N image tokens    S = T + N
     V text vocabulary    K codebook    D width    H heads    h w grid

@@ -1,7 +1,7 @@
-"""The command: `minidalle draw`, `train`, `tokenize`, `evaluate`, `plan`, `bench`.
+"""The command line: `minidalle draw`, `train`, `tokenize`, `evaluate`, `plan`, `bench`.
 
-What goes wrong because of what was typed, or of a file, ends in one sentence and exit code 2; a
-loss that is not finite in exit code 1; Ctrl-C in 130. What the commands do is in commands.py.
+Bad input, such as a wrong option or file, ends with one sentence and exit code 2, a loss that is
+not finite with exit code 1, and Ctrl-C with 130. The commands themselves are in commands.py.
 """
 
 import argparse
@@ -13,16 +13,16 @@ from pathlib import Path
 from minidalle import commands
 from minidalle.commands import BENCHES, CLIP_WORDS
 
-# ---- what may be typed ------------------------------------------------------------------
+# ---- options ----------------------------------------------------------------------------
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a wrong argument is a ValueError like any other bad input."""
+    """argparse, except that a wrong argument raises ValueError, like any other bad input."""
 
     def error(self, message):
-        if re.search(r"unrecognized arguments: .*\.(tar|safetensors)\b", message):  # by the shell
+        if re.search(r"unrecognized arguments: .*\.(tar|safetensors)\b", message):  # unquoted
             message = "--data takes one pattern: put it in quotes, like 'shards/{00000..00009}.tar'"
-        raise ValueError(f"{message}; `{self.prog} --help` shows what there is")
+        raise ValueError(f"{message}; `{self.prog} --help` lists the options")
 
 
 def at_least_one(text: str) -> int:
@@ -40,7 +40,7 @@ def some_minutes(text: str) -> float:
 
 
 def seed_number(text: str) -> int:
-    """An integer of 32 bits."""
+    """An unsigned 32-bit integer."""
     if not 0 <= int(text) < 2**32:
         raise argparse.ArgumentTypeError(f"must be from 0 to {2**32 - 1}, not {text}")
     return int(text)
@@ -55,130 +55,145 @@ def parser() -> argparse.ArgumentParser:
 
     draw = verbs.add_parser("draw", help="draw a caption and write a sheet of pictures")
     draw.set_defaults(run=commands.draw)
-    draw.add_argument("caption", metavar="CAPTION", help="after --, if it begins with a dash")
+    draw.add_argument("caption", metavar="CAPTION", help="preceded by -- if it begins with a dash")
     draw.add_argument("--candidates", type=int, default=32, metavar="N", help="pictures drawn (32)")
     draw.add_argument("--keep", type=int, default=8, metavar="K", help="pictures kept by CLIP (8)")
     draw.add_argument(
         "--temperature",
         type=float,
         metavar="T",
-        help="0: the likeliest code, 1: as in the paper (0.7)",
+        help="0: always the likeliest code, 1: as in the paper (0.7)",
     )
     draw.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest codes")
-    draw.add_argument("--top-p", type=float, metavar="P", help="… of those that make up P")
+    draw.add_argument("--top-p", type=float, metavar="P", help="… whose probabilities reach P")
     draw.add_argument(
-        "--guidance", type=float, metavar="G", help="weight of the caption; 1 is off (1.5)"
+        "--guidance", type=float, metavar="G", help="strength of the caption; 1 is off (1.5)"
     )
     draw.add_argument("--truncate", action="store_true", help="cut a caption that is too long")
     draw.add_argument(
         "--clip",
         type=Path,
         metavar="FILE",
-        help=f"rank with this CLIP of OpenAI's, beside which lies its {CLIP_WORDS}",
+        help=f"rank with this OpenAI CLIP; {CLIP_WORDS} must be in the same folder",
     )
     draw.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE")
 
     train = verbs.add_parser("train", help="train bpe, dvae, clip, then dalle")
     train.set_defaults(run=commands.train)
     train.add_argument(
-        "model", metavar="MODEL", help="bpe, dvae, clip, dalle: each needs those before it"
+        "model", metavar="MODEL", help="bpe, dvae, clip or dalle; the last two need the first two"
     )
-    train.add_argument("--preset", default="tiny", help="which sizes (tiny)")
+    train.add_argument("--preset", default="tiny", help="sizes of the models (tiny)")
     train.add_argument(
         "--data",
         required=True,
         help="scenes, emoji, both, a folder of NAME.png and NAME.txt, tar shards as "
-        "'{00000..00009}.tar', or (dalle) a folder of what `tokenize` made",
+        "'{00000..00009}.tar', or (dalle) a folder written by `tokenize`",
     )
-    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="for all four models")
-    length = train.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=some_minutes, metavar="M", help="as many steps as fit in")
-    length.add_argument("--steps", type=at_least_one, metavar="N", help="not the preset's number")
     train.add_argument(
-        "--save-every", type=some_minutes, default=1, metavar="M", help="minutes (1)"
+        "--out", type=Path, required=True, metavar="DIR", help="folder of all four models"
+    )
+    length = train.add_mutually_exclusive_group()
+    length.add_argument(
+        "--minutes", type=some_minutes, metavar="M", help="as many steps as fit into M"
+    )
+    length.add_argument("--steps", type=at_least_one, metavar="N", help="steps (as in the preset)")
+    train.add_argument(
+        "--save-every",
+        type=some_minutes,
+        default=1,
+        metavar="M",
+        help="minutes between checkpoints (1)",
     )
     many = train.add_argument_group("under torchrun")
     many.add_argument(
         "--share",
         choices=("ddp", "fsdp", "hsdp"),
         default="fsdp",
-        help="what is shared: nothing, everything, everything within a machine (fsdp)",
+        help="what is sharded: nothing, the model, the model within each machine (fsdp)",
     )
     many.add_argument(
-        "--shard-size", type=at_least_one, metavar="N", help="hsdp: N share (a machine's)"
+        "--shard-size",
+        type=at_least_one,
+        metavar="N",
+        help="hsdp: processes per copy (a machine's)",
     )
     many.add_argument(
-        "--powersgd", type=at_least_one, metavar="RANK", help="ddp: gradients compressed"
+        "--powersgd", type=at_least_one, metavar="RANK", help="ddp: compress gradients"
     )
     many.add_argument(
-        "--keep-checkpoints", type=at_least_one, default=2, metavar="N", help="the newest (2)"
+        "--keep-checkpoints", type=at_least_one, default=2, metavar="N", help="how many to keep (2)"
     )
     many.add_argument(
-        "--wait", type=some_minutes, default=5, metavar="M", help="minutes to meet in (5)"
+        "--wait",
+        type=some_minutes,
+        default=5,
+        metavar="M",
+        help="minutes to wait for all processes (5)",
     )
     old = train.add_mutually_exclusive_group()
-    old.add_argument("--resume", action="store_true", help="go on from DIR's checkpoint")
-    old.add_argument("--overwrite", action="store_true", help="begin again")
+    old.add_argument("--resume", action="store_true", help="continue from DIR's checkpoint")
+    old.add_argument("--overwrite", action="store_true", help="start over")
 
     tokenize = verbs.add_parser(
-        "tokenize", help="turn tar shards into ids and codes, for train dalle"
+        "tokenize", help="encode tar shards as ids and codes, for train dalle"
     )
     tokenize.set_defaults(run=commands.tokenize)
     tokenize.add_argument(
-        "--data", required=True, metavar="PATTERN", help="as 'shards/{00000..00009}.tar'"
+        "--data", required=True, metavar="PATTERN", help="such as 'shards/{00000..00009}.tar'"
     )
     tokenize.add_argument(
-        "--weights", type=Path, required=True, metavar="DIR", help="of a BPE and a dVAE"
+        "--weights", type=Path, required=True, metavar="DIR", help="trained BPE and dVAE"
     )
     tokenize.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="a file for each shard"
+        "--out", type=Path, required=True, metavar="DIR", help="gets one file per shard"
     )
-    tokenize.add_argument("--preset", default="tiny", help="whose length of captions (tiny)")
+    tokenize.add_argument("--preset", default="tiny", help="sets the caption length (tiny)")
     tokenize.add_argument(
-        "--processes", type=at_least_one, default=1, metavar="N", help="at once (1)"
+        "--processes", type=at_least_one, default=1, metavar="N", help="to run at once (1)"
     )
 
-    bench = verbs.add_parser("bench", help="measure speed, beside what the machine could do")
+    bench = verbs.add_parser("bench", help="measure speed against the machine's limits")
     bench.set_defaults(run=commands.bench)
-    bench.add_argument("path", choices=(*BENCHES, "all"), help="what is to be timed")
-    bench.add_argument("--preset", help="the transformer of this preset, not the one for CPUs")
-    bench.add_argument("--depth", type=at_least_one, metavar="N", help="but only so many layers")
+    bench.add_argument("path", choices=(*BENCHES, "all"), help="what to time")
+    bench.add_argument("--preset", help="a preset's transformer, not the CPU-sized one")
+    bench.add_argument("--depth", type=at_least_one, metavar="N", help="use only N layers")
     bench.add_argument(
         "--batch",
         type=at_least_one,
         metavar="B",
-        help="images at a time (sample: 1, 8, 32 and 64; dvae: 1; others: 8)",
+        help="batch size (sample: 1, 8, 32 and 64; dvae: 1; others: 8)",
     )
-    bench.add_argument("--repeat", type=at_least_one, default=5, metavar="N", help="times (5)")
+    bench.add_argument("--repeat", type=at_least_one, default=5, metavar="N", help="repeats (5)")
     bench.add_argument(
-        "--peer", action="store_true", help="beside the peers that `make bench-peers` installs"
+        "--peer", action="store_true", help="also time the peers that `make bench-peers` installs"
     )
-    bench.add_argument("--profile", action="store_true", help="and where the time goes")
+    bench.add_argument("--profile", action="store_true", help="show where the time goes")
     bench.add_argument(
         "--into",
         type=Path,
         metavar="FILE",
-        help="put the table between the marks of this text, too",
+        help="also write the table between the markers in FILE",
     )
-    bench.add_argument("--json", action="store_true", help="one line of JSON, not a table")
+    bench.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
 
     evaluate = verbs.add_parser("evaluate", help="measure the models")
     evaluate.set_defaults(run=commands.evaluate)
-    evaluate.add_argument("--split", action="append", metavar="NAME", help="only this one")
-    evaluate.add_argument("--captions", type=at_least_one, default=500, help="of each part (500)")
-    evaluate.add_argument("--candidates", type=at_least_one, default=32, help="of a caption (32)")
-    evaluate.add_argument("--json", action="store_true", help="not a table")
+    evaluate.add_argument("--split", action="append", metavar="NAME", help="only this part")
+    evaluate.add_argument("--captions", type=at_least_one, default=500, help="per part (500)")
+    evaluate.add_argument("--candidates", type=at_least_one, default=32, help="per caption (32)")
+    evaluate.add_argument("--json", action="store_true", help="JSON instead of a table")
 
-    plan = verbs.add_parser("plan", help="what training the transformer takes: memory, FLOPs, days")
+    plan = verbs.add_parser("plan", help="compute the memory, FLOPs and days of a training")
     plan.set_defaults(run=commands.plan)
-    plan.add_argument("--preset", default="paper", help="which sizes (paper)")
-    plan.add_argument("--gpus", type=int, default=1, metavar="N", help="how many (1)")
+    plan.add_argument("--preset", default="paper", help="size of the transformer (paper)")
+    plan.add_argument("--gpus", type=int, default=1, metavar="N", help="number of GPUs (1)")
     plan.add_argument("--gpu", default="h100", help="h100, h200, a100-80, a100-40 or v100 (h100)")
     plan.add_argument(
         "--image-batch",
         type=at_least_one,
         metavar="B",
-        help="images in a GPU at a time (as many as fit)",
+        help="images per GPU at a time (as many as fit)",
     )
     plan.add_argument(
         "--mfu", type=float, default=0.4, metavar="X", help="share of the peak reached (0.4)"
@@ -186,49 +201,51 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--share", choices=("ddp", "fsdp", "hsdp"), default="fsdp", help="as in train (fsdp)"
     )
-    plan.add_argument("--shard-size", type=at_least_one, metavar="M", help="hsdp: M share (8)")
+    plan.add_argument(
+        "--shard-size", type=at_least_one, metavar="M", help="hsdp: GPUs per copy (8)"
+    )
     plan.add_argument(
         "--recompute",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="activations are computed again, not kept",
+        help="recompute activations instead of keeping them",
     )
-    plan.add_argument("--json", action="store_true", help="not a table")
+    plan.add_argument("--json", action="store_true", help="JSON instead of a table")
 
     for command in (train, bench):
-        command.add_argument("--threads", type=at_least_one, metavar="N", help="of the CPU")
+        command.add_argument("--threads", type=at_least_one, metavar="N", help="CPU threads")
         command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
         command.add_argument(
-            "--bf16", action="store_true", help="matrix products of blocks in bfloat16"
+            "--bf16", action="store_true", help="compute the blocks' matrix products in bfloat16"
         )
         command.add_argument(
             "--compile", action="store_true", help="compile the transformer's blocks"
         )
         command.add_argument(
-            "--recompute", action="store_true", help="activations are computed again, not kept"
+            "--recompute", action="store_true", help="recompute activations instead of keeping them"
         )
         command.add_argument(
             "--grad-accum-steps",
             type=at_least_one,
             default=1,
             metavar="N",
-            help="a batch in N parts",
+            help="split each batch into N parts",
         )
     for command in (draw, evaluate):
         which = command.add_mutually_exclusive_group()
-        which.add_argument("--preset", default="tiny", help="which shipped weights (tiny)")
-        which.add_argument("--weights", type=Path, metavar="DIR", help="or what `train` made")
+        which.add_argument("--preset", default="tiny", help="shipped weights (tiny)")
+        which.add_argument("--weights", type=Path, metavar="DIR", help="or a folder of `train`")
     for command in (draw, train, evaluate):
-        command.add_argument("--seed", type=seed_number, default=0, help="of what is random (0)")
+        command.add_argument("--seed", type=seed_number, default=0, help="random seed (0)")
     return top
 
 
-# ---- how it ends ------------------------------------------------------------------------
+# ---- running one command ----------------------------------------------------------------
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal may not know every character
+    if hasattr(sys.stdout, "reconfigure"):  # not every terminal can show every character
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = parser().parse_args(argv)
@@ -236,8 +253,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
     except FloatingPointError as error:
         return complain(error, 1)
-    except BrokenPipeError:  # `minidalle … | head`: nobody listens any more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nor at the exit
+    except BrokenPipeError:  # `minidalle … | head`: the reader is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 1
     except KeyboardInterrupt as error:
         return complain(str(error) or "stopped", 130)
@@ -247,7 +264,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def complain(error: Exception | str, code: int) -> int:
-    """One line on stderr, and the exit code back."""
+    """Print one line on stderr and return the exit code."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         error = f"{error.filename}: {error.strerror}"
     print("minidalle:", " ".join(str(error).split()), file=sys.stderr)

@@ -1,17 +1,17 @@
-"""Byte-pair encoding: text becomes the few hundred token ids that the transformer reads.
+"""Byte-pair encoding: text becomes the short list of token ids that the transformer reads.
 
 B batch, T text tokens (the length of a frame), V text vocabulary (bytes and merges).
 
-A caption is first split into words, and each word into its bytes. Training counts the adjacent
-pairs of the whole corpus, makes the commonest pair one new token, and starts again, until V
-tokens exist. Encoding a new caption replays these merges in the order in which they were
-learned. Since every text is made of bytes, none is out of vocabulary, and decoding gives the
-(lower-cased) text back. Sennrich et al. 2016 (arXiv 1508.07909); on bytes since GPT-2.
+A caption is first split into words, and each word into its bytes. Training counts all
+adjacent pairs in the corpus, makes the most frequent pair a new token, and repeats until there
+are V tokens. Encoding a caption replays these merges in the order in which they were learned.
+Since every text is made of bytes, none is out of vocabulary, and decoding gives the (lower-cased)
+text back. Sennrich et al. 2016 (arXiv 1508.07909); on bytes since GPT-2.
 
     ids 0 … 255        the bytes, in GPT-2's order
     ids 256 … V-1      the merges, in the order learned
     id  V              start-of-text
-    id  V + 1 + p      the pad of position p: each has its own (Ramesh et al. 2021, section 2.2)
+    id  V + 1 + p      the pad of position p, one for each (Ramesh et al. 2021, section 2.2)
 
 Training 1024 tokens on 30 000 captions takes one or two seconds on one CPU core.
 """
@@ -31,24 +31,24 @@ from tqdm import tqdm
 
 from minidalle.files import whole_file
 
-# GPT-2's pattern. No merge crosses the border between two matches, so "star" and "star!" share
-# a token. A word takes the space before it along: " star" is one token, not two.
+# GPT-2's pattern. No merge crosses the boundary between two matches, so "star" and "star!" share
+# a token. A word includes the space before it: " star" can be one token.
 WORD = regex.compile(
     r"'(?:[sdmt]|ll|ve|re)"  # the end of an English contraction
     r"| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+"  # a word, a number, punctuation or an emoji
-    r"|\s+(?!\S)|\s+"  # spaces, but for the last one, which goes to the next word
+    r"|\s+(?!\S)|\s+"  # spaces, except the last, which belongs to the next word
 )
 
-# The id of a byte is its place in this list. GPT-2 puts the printable bytes of Latin-1 first.
+# The id of a byte is its index in this list. GPT-2 puts the printable bytes of Latin-1 first.
 BYTES = [*range(33, 127), *range(161, 173), *range(174, 256)]
 BYTES += [b for b in range(256) if b not in BYTES]
 BYTE_ID = [BYTES.index(b) for b in range(256)]
 
 # How a vocabulary file writes a byte: as itself if printable, else as a letter from Ā on. The
-# space is the well-known Ġ.
+# space becomes the well-known Ġ.
 LETTERS = {b: chr(b if i < 188 else 256 + i - 188) for i, b in enumerate(BYTES)}
 
-# How the `tokenizers` package, whose files are ours too, is told what `split_words` does.
+# `split_words` in the terms of the `tokenizers` package, whose file format is used here.
 BYTE_LEVEL = {
     "type": "ByteLevel",
     "add_prefix_space": False,
@@ -78,18 +78,18 @@ class BPE:
     ([257, 220, 256], 'hey he')
     """
 
-    letters = [bytes([b]) for b in BYTES]  # what ids stand for before the first merge
-    names = {LETTERS[b]: i for i, b in enumerate(BYTES)}  # how a file writes these → their ids
-    hint = ": `minidalle train bpe` makes one"  # for who has no file, or another
-    kind = "no vocabulary file of minidalle"
+    letters = [bytes([b]) for b in BYTES]  # the bytes of each id before the first merge
+    names = {LETTERS[b]: i for i, b in enumerate(BYTES)}  # spelling in a file → id
+    hint = ": `minidalle train bpe` makes one"  # ends an error message
+    kind = "not a vocabulary file of minidalle"
 
     def __init__(self, merges: Iterable[Pair]):
         self.vocab = list(self.letters)  # id → its bytes
-        self.merges = {}  # pair → the id it becomes; the lower, the earlier learned
+        self.merges = {}  # pair → the id it becomes; lower ids were learned first
         for a, b in merges:
             self.merges[a, b] = len(self.vocab)
             self.vocab.append(self.vocab[a] + self.vocab[b])
-        self._cache = {}  # word → ids: a caption corpus has few distinct words
+        self._cache = {}  # word → ids; captions have few distinct words
 
     @property
     def vocab_size(self) -> int:
@@ -106,7 +106,7 @@ class BPE:
         return [self.start, *map(self.pad, range(1, length))]
 
     def fingerprint(self) -> str:
-        """sha256 of the merges: which encoding it is."""
+        """sha256 of the merges, which identifies the encoding."""
         return hashlib.sha256(json.dumps(list(self.merges)).encode()).hexdigest()
 
     def pad(self, position: int) -> int:
@@ -115,29 +115,29 @@ class BPE:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, progress: bool = False) -> "BPE":
-        """Learn vocab_size - 256 merges; fewer if no pair is left that occurs twice.
+        """Learn vocab_size - 256 merges, or fewer if no pair is left that occurs twice.
 
-        The result is that of `train_by_recounting`, which says what is learned. This one
-        counts once, remembers which words hold a pair, and after a merge visits only these.
+        The result is that of `train_by_recounting`, the specification. This version counts
+        once, remembers which words contain a pair, and after a merge updates only those.
         """
         counted = count_words(texts, vocab_size)
         words, counts = list(map(list, counted)), list(counted.values())
         total = Counter()  # pair → how often it occurs
-        where = defaultdict(set)  # pair → the words (by index) it is in, or once was in
+        where = defaultdict(set)  # pair → indices of the words it is in, or once was in
         for i, word in enumerate(words):
             for pair in zip(word, word[1:]):
                 total[pair] += counts[i]
                 where[pair].add(i)
 
-        # On top of the heap is the highest count, and of equal counts the lowest pair. Entries
-        # are not corrected when a count changes, but checked when they come up.
+        # The top of the heap has the highest count and, among equal counts, the lowest pair. An
+        # entry is not updated when its count changes, but checked when it is popped.
         heap = [(-n, pair) for pair, n in total.items()]
         heapq.heapify(heap)
         merges = []
         bar = tqdm(total=vocab_size - 256, desc="merges", disable=not progress)
         while heap and len(merges) < vocab_size - 256:
             n, pair = heapq.heappop(heap)
-            if total[pair] != -n:  # the count has fallen since: back in line
+            if total[pair] != -n:  # stale, the count has fallen: push it again
                 if total[pair] >= MIN_COUNT:
                     heapq.heappush(heap, (-total[pair], pair))
                 continue
@@ -167,33 +167,33 @@ class BPE:
         """The ids of the lower-cased text, without start-of-text or pads.
 
         dropout: BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267), the probability with
-        which each possible merge is passed over at each step. The same word then comes in
-        different pieces, and the model learns how they belong together; the paper trains with
+        which each possible merge is skipped at each step. The same word is then cut in
+        different ways, and the model learns what the cuts have in common; the paper trains with
         0.1. At 1 only bytes are left. Needs a generator, from which one number is drawn.
 
-        ValueError if the text holds half of a surrogate pair, if dropout is not in [0, 1], or
-        if there is dropout and no generator.
+        Raises ValueError if the text holds half of a surrogate pair, if dropout is not in [0, 1],
+        or if there is dropout and no generator.
         """
         if not 0 <= dropout <= 1:
             raise ValueError(f"dropout is a probability from 0 to 1, not {dropout}")
         if dropout and generator is None:
             raise ValueError("BPE dropout is random: pass a torch.Generator with it")
         if dropout:
-            # Python's own generator, seeded from torch's, whose single draws are slow.
+            # Python's generator, seeded from torch's, which is slow at single numbers.
             seed = torch.randint(2**62, (), generator=generator, device=generator.device)
             coin = random.Random(seed.item())
             return [i for word in self.words(text) for i in self._merge(word, dropout, coin)]
         ids = []
         for word in self.words(text):
             if word not in self._cache:
-                if len(self._cache) == 2**16:  # captions may be endless, memory is not
+                if len(self._cache) == 2**16:  # a stream of captions may be endless
                     self._cache.clear()
                 self._cache[word] = self._merge(word)
             ids += self._cache[word]
         return ids
 
     def words(self, text: str) -> list[str]:
-        """The words whose bytes are merged; no merge crosses from one to the next."""
+        """The words within which bytes are merged."""
         return split_words(text)
 
     def spell(self, word: str) -> list[int]:
@@ -201,7 +201,7 @@ class BPE:
         return byte_ids(word)
 
     def _merge(self, word, dropout=0.0, coin=None):
-        """Replay the merges on one word: at each step, of those possible, the first learned."""
+        """Replay the merges on one word: at each step the earliest learned of those possible."""
         ids = self.spell(word)
         while True:
             found = [
@@ -215,15 +215,15 @@ class BPE:
             ids = join(ids, [i for n, i in found if n == new], new)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of these ids (a list or a 1-d tensor); start-of-text and pads are left out.
+        """The text of these ids (a list or a 1-d tensor), without start-of-text and pads.
 
-        Bytes that are no valid UTF-8, which a model may well produce, become U+FFFD (�).
+        Bytes that are not valid UTF-8, which a model may well produce, become U+FFFD (�).
         """
         known = (i for i in map(int, ids) if 0 <= i < self.vocab_size)
         return b"".join(self.vocab[i] for i in known).decode("utf-8", errors="replace")
 
     def tokens(self, text: str) -> list[str]:
-        """The text's pieces, to look at: "an octopus" → ["an", " oct", "opus"].
+        """The tokens as text, for display: "an octopus" → ["an", " oct", "opus"].
 
         A letter or an emoji that is cut into several tokens shows as � in each of them.
         """
@@ -237,11 +237,11 @@ class BPE:
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> list[int]:
-        """Exactly `length` (T) ids: start-of-text, the caption, a pad at each position left.
+        """Exactly `length` (T) ids: start-of-text, the caption, a pad at each position left over.
 
         With V = 1024, T = 6 and ids 64, 300 → [1024, 64, 300, 1028, 1029, 1030].
 
-        ValueError if the caption is blank, or has more than T - 1 ids and `truncate` is False.
+        Raises ValueError if the caption is blank, or has over T - 1 ids and `truncate` is False.
         """
         if not text.strip():
             raise ValueError("the caption is empty: write at least one word")
@@ -263,14 +263,14 @@ class BPE:
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
-        """The frames of B captions → (B, T) int64. Errors as in `frame`."""
+        """The frames of B captions, (B, T) int64; errors as in `frame`."""
         rows = [self.frame(text, length, truncate, dropout, generator) for text in texts]
         return torch.tensor(rows, dtype=torch.long).reshape(len(rows), length)
 
     def save(self, path: str | Path) -> None:
-        """Write the JSON that `tokenizers.Tokenizer.from_file` reads, and gives the same ids.
+        """Write a JSON file from which `tokenizers.Tokenizer.from_file` produces the same ids.
 
-        Start-of-text and the pads, which only `frame` adds, are not in it. Errors: `whole_file`.
+        Start-of-text and pads, which `frame` adds, are not in it; errors as in `whole_file`.
         """
         names = ["".join(LETTERS[b] for b in piece) for piece in self.vocab]
         saved = {
@@ -286,9 +286,9 @@ class BPE:
 
     @classmethod
     def load(cls, path: str | Path) -> "BPE":
-        """Read what `save` wrote, or `tokenizers` under the same rules.
+        """Read a file written by `save`, or by `tokenizers` under the same rules.
 
-        FileNotFoundError if there is no such file, ValueError if it is truncated or another one.
+        Raises FileNotFoundError if it is missing, ValueError if it is truncated or of another kind.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"no vocabulary {path}{cls.hint}")
@@ -307,35 +307,35 @@ class BPE:
 
     @classmethod
     def merges_in(cls, content: bytes) -> list[Pair]:
-        """The merges that a file of this content holds; some exception if it holds none."""
+        """The merges in the content of a file; raises some exception if there are none."""
         saved = json.loads(content.decode("utf-8"))
         merges, ids = read_merges(saved["model"]["merges"], cls.names)
         if saved["model"]["vocab"] != ids or any(saved[rule] != RULES[rule] for rule in RULES):
-            raise ValueError("other ids, or other words")
+            raise ValueError("the ids or the rules differ")
         return merges
 
 
 def read_merges(
     pairs: Iterable[Sequence[str]], ids: dict[str, int]
 ) -> tuple[list[Pair], dict[str, int]]:
-    """Merges as a file spells them → as ids, and the ids of all names, these and the new ones.
+    """Merges as spelled in a file → merges of ids, and the ids of all names.
 
-    `ids` are those from before the first merge. KeyError or ValueError if the file is not whole.
+    `ids` holds the names before the first merge. Raises KeyError or ValueError if one is wrong.
     """
     ids, merges = dict(ids), []
     for a, b in pairs:
         merges.append((ids[a], ids[b]))
         if a + b in ids:
-            raise ValueError(f"{a + b} is there twice")
+            raise ValueError(f"{a + b} occurs twice")
         ids[a + b] = len(ids)
     return merges, ids
 
 
 def train_by_recounting(texts: Iterable[str], vocab_size: int) -> BPE:
-    """The specification of `BPE.train`: the commonest pair becomes a token, and count again.
+    """The specification of `BPE.train`: merge the most frequent pair, count again, repeat.
 
-    Of equally common pairs the one with the lowest ids is taken, as the `tokenizers` package
-    does. Slow, as it reads all words again for each merge.
+    Ties go to the pair with the lowest ids, as in the `tokenizers` package. It is slow, because
+    it recounts all words for each merge.
     """
     words = count_words(texts, vocab_size)
     merges = []
@@ -354,14 +354,14 @@ def train_by_recounting(texts: Iterable[str], vocab_size: int) -> BPE:
 
 
 def count_words(texts: Iterable[str], vocab_size: int) -> dict[tuple[int, ...], int]:
-    """The distinct words of a corpus as byte ids, with how often each occurs.
+    """The distinct words of a corpus as byte ids, and how often each occurs.
 
     ["Hi hi", "hi"] → {(71, 72): 2, (220, 71, 72): 1}, where 220 is the space.
     """
     if vocab_size < 256:
         raise ValueError(f"a vocabulary holds at least 256 tokens, the bytes, not {vocab_size}")
-    if isinstance(texts, str):  # would be read as a corpus of one-letter captions
-        raise ValueError("texts is a list of texts: put the one text into a list")
+    if isinstance(texts, str):  # it would count as a corpus of one-letter captions
+        raise ValueError("texts must be a list: put the single text into one")
     counted = Counter(word for text in texts for word in split_words(text))
     return {tuple(byte_ids(word)): n for word, n in counted.items()}
 
@@ -372,16 +372,16 @@ def split_words(text: str) -> list[str]:
 
 
 def lower(text: str) -> str:
-    """Each letter's lower case, which of one letter Python makes depend on its neighbours.
+    """Lower case, letter by letter; Python's `lower` treats Σ at the end of a word differently.
 
-    >>> lower("ΟΔΟΣ"), "ΟΔΟΣ".lower()  # `tokenizers` does not know that a word ends here, either
+    >>> lower("ΟΔΟΣ"), "ΟΔΟΣ".lower()  # `tokenizers` also goes letter by letter
     ('οδοσ', 'οδος')
     """
     return text.replace("Σ", "σ").lower()
 
 
 def whole(text: str) -> str:
-    """The text, or ValueError if it holds half of a surrogate pair, which UTF-8 cannot write."""
+    """The text; raises ValueError for half of a surrogate pair, which UTF-8 cannot encode."""
     half = regex.search(r"[\ud800-\udfff]", text)
     if half:
         code = f"U+{ord(half[0]):04X}"
@@ -395,15 +395,15 @@ def byte_ids(word: str) -> list[int]:
 
 
 def join(ids: Sequence[int], places: Iterable[int], new: int) -> list[int]:
-    """The two ids at each place become one: [1, 1, 1, 2], places 0 and 1, 9 → [9, 1, 2]."""
+    """Join the two ids at each place: [1, 1, 1, 2], places 0 and 1, 9 → [9, 1, 2]."""
     joined, end = [], 0
     for i in places:
-        if i >= end:  # else its first id has just been joined to the one on its left
+        if i >= end:  # else its first id has just been joined to the one before
             joined += [*ids[end:i], new]
             end = i + 2
     return [*joined, *ids[end:]]
 
 
 def merge(ids: Sequence[int], pair: Pair, new: int) -> list[int]:
-    """Join a pair wherever it occurs: [1, 1, 1, 2], (1, 1), 9 → [9, 1, 2]."""
+    """Join every occurrence of a pair: [1, 1, 1, 2], (1, 1), 9 → [9, 1, 2]."""
     return join(ids, [i for i, p in enumerate(zip(ids, ids[1:])) if p == pair], new)

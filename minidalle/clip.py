@@ -1,4 +1,4 @@
-"""CLIP: one encoder reads a picture, one reads a caption, and both map to one space.
+"""CLIP: an image encoder and a text encoder that map into one shared space.
 
 Radford et al. 2021 (arXiv 2103.00020). The image encoder is the vision transformer below, or the
 residual network in resnet.py. DALL·E draws many candidates for a caption and lets CLIP
@@ -7,7 +7,7 @@ keep the best (Ramesh et al. 2021, section 2.6).
 B batch, T text tokens, D width, H heads, E size of the shared space, g patches per side.
 
 Parameters carry the names and shapes of the official package (`visual.conv1.weight`,
-`transformer.resblocks.0.attn.in_proj_weight`, …), so an official state dict fits as it is.
+`transformer.resblocks.0.attn.in_proj_weight`, …), so an official state dict loads unchanged.
 """
 
 import math
@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from minidalle.config import CLIPConfig
 from minidalle.resnet import ResNet
 
-# Mean and standard deviation of red, green and blue over CLIP's own training pictures, which
-# the official package subtracts and divides by before its model.
+# Mean and standard deviation of red, green and blue over CLIP's own training pictures, with which
+# the official package standardises pixels.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -32,9 +32,8 @@ MAX_SCALE = 100.0  # section 2.5: larger factors made training unstable
 
 def quick_gelu(x: Tensor) -> Tensor:
     """x · sigmoid(1.702 x), CLIP's approximation of GELU; any shape. quick_gelu(1) = 0.8458."""
-    gate = (
-        1.702 * x
-    ).sigmoid_()  # in place: large new tensors take longer than the numbers in them
+    # In place, because allocating a large tensor takes longer than filling it.
+    gate = (1.702 * x).sigmoid_()
     return gate * x if gate.requires_grad else gate.mul_(x)
 
 
@@ -108,7 +107,7 @@ class Transformer(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """The image encoder: patches become tokens, and a class token gathers what they say."""
+    """The image encoder: patches become tokens, and a class token collects the feature."""
 
     def __init__(self, config: CLIPConfig):
         super().__init__()
@@ -116,7 +115,7 @@ class VisionTransformer(nn.Module):
         if g * config.patch != config.image_size:
             raise ValueError(f"patches of {config.patch} do not tile {config.image_size} pixels")
         assert isinstance(config.vision_depth, int)  # a ResNet's would be a tuple
-        # A convolution whose stride is its kernel: one linear map, applied to each patch.
+        # A convolution with stride = kernel size: one linear map, applied to each patch.
         self.conv1 = nn.Conv2d(3, D, config.patch, stride=config.patch, bias=False)
         self.class_embedding = nn.Parameter(D**-0.5 * torch.randn(D))
         self.positional_embedding = nn.Parameter(D**-0.5 * torch.randn(1 + g * g, D))
@@ -138,21 +137,21 @@ def end_positions(text: Tensor, end: int) -> Tensor:
     """Where each caption of (B, T) ids ends: its first id ≥ `end`, else its last position; (B,).
 
     In CLIP's own vocabulary `end` is the end-of-text token, the largest id. minidalle's BPE has
-    none: after the caption's ids come pads, the largest ids, and the first pad ends the caption.
+    none: the caption is followed by pads, the largest ids, and the first pad ends it.
     With end = 8, [7 3 4 8 0] ends at 3, [7 3 9 10 11] at 2, and the full [7 3 4 5 6] at 4.
     """
     ended = text >= end
-    ended[:, -1] = True  # a full frame has room for no end; argmax finds the first True
+    ended[:, -1] = True  # a full frame has no end; argmax finds the first True
     return ended.int().argmax(dim=1)
 
 
 def contrastive_loss(logits: Tensor) -> Tensor:
     """Symmetric cross-entropy of (B, B) logits whose diagonal holds the true pairs (figure 3).
 
-    Row i asks which caption belongs to picture i, column j which picture to caption j. For
-    [[2 0] [1 1]] the rows cost ln(1+e⁻²) and ln 2, the columns ln(1+e⁻¹) each: mean 0.3616.
+    Row i classifies picture i among the captions, column j caption j among the pictures. For
+    [[2 0] [1 1]] the rows have loss ln(1+e⁻²) and ln 2, the columns ln(1+e⁻¹) each: mean 0.3616.
 
-    Further rows (M, B) are pictures that belong to no caption: a caption has to pass them over.
+    Further rows (M, B) are pictures without a caption, negatives for every caption.
     """
     captions = logits.shape[1]
     pairs = torch.arange(captions, device=logits.device)
@@ -165,10 +164,10 @@ Loss = tuple[Tensor, dict[str, Tensor]]
 def clip_loss(
     pictures: Tensor, captions: Tensor, scale: Tensor, hidden: Tensor | None = None
 ) -> Loss:
-    """The contrastive loss of unit features (M, E) and (B, E), in nats, and parts without gradient.
+    """The contrastive loss of unit features (M, E) and (B, E), in nats, and detached parts.
 
-    hidden (M,) bool: pictures that do not count. Parts: the shares of pictures and of captions
-    that choose their own partner, and the scale.
+    hidden (M,) bool: pictures to ignore. Parts: the accuracy of pictures and of captions at
+    choosing their partner, and the scale.
     """
     logits = scale * pictures @ captions.T  # (M, B)
     if hidden is not None:
@@ -185,7 +184,7 @@ def clip_loss(
 
 
 class CLIP(nn.Module):
-    """The two encoders and the temperature of their agreement (section 2.4)."""
+    """The two encoders and the learned temperature of their similarities (section 2.4)."""
 
     config_class = CLIPConfig
 
@@ -218,7 +217,7 @@ class CLIP(nn.Module):
         """
         size = self.config.image_size
         right_kind = images.is_floating_point() and images.shape[1:] == (3, size, size)
-        # A little slack for rounding; what this catches is [-1, 1], [0, 255] and NaN.
+        # With slack for rounding: this is to catch [-1, 1], [0, 255] and NaN.
         expect(images, f"pictures (B, 3, {size}, {size}) in [0, 1]", right_kind, -0.01, 1.01)
         mean = images.new_tensor(CLIP_MEAN).view(3, 1, 1)
         std = images.new_tensor(CLIP_STD).view(3, 1, 1)
@@ -227,8 +226,8 @@ class CLIP(nn.Module):
     def encode_text(self, text: Tensor) -> Tensor:
         """Framed captions (B, T ≤ text_len) of ids → features (B, E), not normalised.
 
-        The feature is read where the caption ends. Attention is causal, so nothing after that
-        counts, and a batch may be cut behind its longest caption to save time.
+        The feature is read where the caption ends. Attention is causal, so nothing after that has
+        an effect, and a batch may be cut after its longest caption to save time.
         Raises ValueError for another shape, another dtype or an id outside the vocabulary.
         """
         length, last = self.config.text_len, self.config.vocab_size - 1
@@ -241,8 +240,8 @@ class CLIP(nn.Module):
 
     def scale(self) -> Tensor:
         """The factor between cosines and logits, exp(logit_scale) ≤ 100; a scalar."""
-        # In place, before its use: a clamp inside the graph would give no gradient above the
-        # limit, and the parameter would never come back.
+        # In place, before use: a clamp inside the graph would have no gradient above the limit,
+        # and the parameter would never return.
         with torch.no_grad():
             self.logit_scale.clamp_(max=math.log(MAX_SCALE))
         return self.logit_scale.exp()
@@ -250,7 +249,7 @@ class CLIP(nn.Module):
     def forward(self, images: Tensor, text: Tensor, loss: Callable[..., Loss] = clip_loss) -> Loss:
         """B captions and their pictures → loss in nats, and parts (see `clip_loss`).
 
-        Pictures beyond the first B belong to no caption. `loss` may be another function of the
+        Pictures beyond the first B have no caption. `loss` may be another function of the
         unit features of pictures and captions, (M ≥ B, E) and (B, E), and the scale. Raises
         ValueError if there are fewer pictures than captions.
         """
@@ -266,7 +265,7 @@ class CLIP(nn.Module):
 def preprocess(picture: Image.Image, size: int) -> Tensor:
     """A picture of any size → the (3, size, size) in [0, 1] that `encode_image` takes.
 
-    As the official package does it: the shorter side is made `size` pixels by bicubic
+    As in the official package, the shorter side is resized to `size` pixels by bicubic
     interpolation, and the middle of the longer one is kept.
     """
     shorter = min(picture.size)
@@ -292,8 +291,8 @@ def rerank(
     """The `keep` of M pictures nearest to one caption (Ramesh et al. 2021, section 2.6).
 
     captions: ids (T,) or (1, T) of the one caption; images: (M, 3, size, size) in [0, 1].
-    Returns indices (keep,), best first, and their cosines (keep,); equal cosines stay in the
-    order of the candidates. Raises ValueError unless 1 ≤ keep ≤ M.
+    Returns indices (keep,), best first, and their cosines (keep,); ties stay in the order of the
+    candidates. Raises ValueError unless 1 ≤ keep ≤ M.
     """
     if not 1 <= keep <= len(images):
         raise ValueError(f"expected to keep between 1 and {len(images)} pictures, got {keep}")
@@ -301,7 +300,7 @@ def rerank(
     if len(text) != 1:
         raise ValueError(f"expected the ids of one caption, (T,), got {tuple(captions.shape)}")
     caption = features(clip.encode_text, text)[0]
-    # Not a matrix product, whose rounding may depend on the row: equal pictures score equally.
+    # Not a matrix product, whose rounding may depend on the row: equal pictures get equal scores.
     cosines = (features(clip.encode_image, images, chunk) * caption).sum(-1)  # (M,)
     indices = cosines.argsort(descending=True, stable=True)[:keep]
     return indices, cosines[indices]
@@ -309,9 +308,9 @@ def rerank(
 
 @torch.no_grad()
 def zero_shot(clip: CLIP, images: Tensor, prompts: Tensor, chunk: int = 256) -> Tensor:
-    """Classify pictures by captions it was never trained to tell apart (section 3.1).
+    """Classify pictures without training on the classes (section 3.1).
 
-    Pictures (B, 3, size, size) in [0, 1], prompts (P, T), one a class → probabilities (B, P).
+    Pictures (B, 3, size, size) in [0, 1], prompts (P, T), one per class → probabilities (B, P).
     """
     picture = features(clip.encode_image, images, chunk)
     prompt = features(clip.encode_text, prompts, chunk)

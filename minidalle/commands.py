@@ -1,7 +1,7 @@
-"""What the commands do. The words they understand are in __main__.py.
+"""The commands; their options are in __main__.py.
 
-torch is imported by the functions that need it, so that `--help` and a misspelt option answer at
-once. What is wrong with the input raises ValueError or OSError, in one sentence.
+torch is imported by the functions that need it, so that `--help` and a misspelt option respond
+at once. Bad input raises ValueError or OSError, in one sentence.
 """
 
 import json
@@ -17,20 +17,20 @@ from typing import Any
 from minidalle.config import PRESETS, TrainConfig
 
 BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
-CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # the name OpenAI gave to it
+CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # OpenAI's name for it
 
 
 # ---- draw -------------------------------------------------------------------------------
 
 
 def draw(args) -> None:
-    """BPE → transformer → dVAE → CLIP, then the sheet and a table of what is on it."""
+    """BPE → transformer → dVAE → CLIP, then write the sheet and print the ranking."""
     begin = time.perf_counter()
     from tqdm import tqdm
 
     from minidalle import pipeline, plots
 
-    plots.picture_format(args.out)  # not after a minute of drawing
+    plots.picture_format(args.out)  # fail now, not after a minute of drawing
     models, ranker = open_models(args), open_clip(args.clip)
     load = time.perf_counter() - begin
     how = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p", "guidance")}
@@ -55,19 +55,19 @@ def draw(args) -> None:
 
 
 def open_models(args):
-    """The weights in --weights, else the shipped ones of --preset."""
+    """Load the weights in --weights, else the shipped ones of --preset."""
     from minidalle import pipeline
 
     if args.weights is None:
         find_preset(args.preset)
         return pipeline.load_pretrained(args.preset)
     if not args.weights.is_dir():
-        raise FileNotFoundError(f"there is no folder {args.weights} of weights")
+        raise FileNotFoundError(f"there is no folder of weights {args.weights}")
     return pipeline.load_pretrained(args.weights.absolute())
 
 
 def open_clip(path: Path | None):
-    """The tokenizer and the model of --clip, or None."""
+    """Load the tokenizer and the model of --clip; None without it."""
     if path is None:
         return None
     from minidalle import openai
@@ -78,7 +78,7 @@ def open_clip(path: Path | None):
 def find_preset(name: str, presets: Mapping[str, Any] = PRESETS) -> Any:
     """The preset of that name."""
     if name not in presets:
-        raise ValueError(f"unknown preset {name!r}: there is {' and '.join(presets)}")
+        raise ValueError(f"unknown preset {name!r}: choose from {', '.join(presets)}")
     return presets[name]
 
 
@@ -90,17 +90,15 @@ def train(args) -> None:
     from minidalle.models import MODELS
 
     if args.model not in ("bpe", *MODELS):
-        raise ValueError(f"unknown model {args.model!r}: there is bpe, {', '.join(MODELS)}")
+        raise ValueError(f"unknown model {args.model!r}: choose from bpe, {', '.join(MODELS)}")
     set_threads(args.threads)
     done = existing(args.model, args.out)
-    if int(
-        os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)
-    ):  # torchrun starts us again after a crash
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):  # torchrun restarts us after a crash
         args.resume = done is not None
     if done and not (args.resume or args.overwrite):
         raise ValueError(
-            f"{done} is there already: add --resume to go on with it, "
-            "--overwrite to begin again, or name another --out"
+            f"{done} already exists: add --resume to continue it, "
+            "--overwrite to start over, or choose another --out"
         )
     if args.model == "bpe":
         train_bpe(args, done)
@@ -109,7 +107,7 @@ def train(args) -> None:
 
 
 def set_threads(threads: int | None) -> None:
-    """Use so many threads of the CPU."""
+    """Set the number of CPU threads."""
     if threads:
         import torch
 
@@ -117,14 +115,14 @@ def set_threads(threads: int | None) -> None:
 
 
 def existing(model: str, out: Path) -> Path | None:
-    """A file that training this model would replace."""
+    """A file that training this model would replace, if there is one."""
     names = f"{model}.safetensors", f"{model}.checkpoint.safetensors", f"{model}.checkpoint"
     paths = [out / name for name in (("bpe.json",) if model == "bpe" else names)]
     return next((path for path in paths if path.exists()), None)
 
 
 def train_bpe(args, done: Path | None) -> None:
-    """Learn the vocabulary, which takes seconds and is never half done."""
+    """Learn the vocabulary: it takes seconds and needs no checkpoints."""
     if args.minutes or args.steps:
         raise ValueError("bpe learns merges, not steps: leave out --minutes and --steps")
     if args.resume and done:
@@ -138,7 +136,7 @@ def train_bpe(args, done: Path | None) -> None:
     bpe = BPE.train(captions, vocab_size, progress=True)
     args.out.mkdir(parents=True, exist_ok=True)
     bpe.save(args.out / "bpe.json")
-    print(f"{args.out / 'bpe.json'}: {bpe.vocab_size} tokens, of {len(captions)} captions")
+    print(f"{args.out / 'bpe.json'}: {bpe.vocab_size} tokens, from {len(captions)} captions")
     print("example  ", *map(repr, bpe.tokens(captions[0])))
 
 
@@ -158,13 +156,13 @@ def train_model(args) -> None:
         if args.model == "dalle":
             check_memory(sizes, config, runtime, args)
         job = make_job(args, row, sizes, config, runtime)
-        fast_attention(job.model)  # the same numbers, sooner
+        fast_attention(job.model)  # the same numbers, faster
         with explaining_lack_of_memory():
             config = with_length(args, job, config, runtime)
-        if args.overwrite:  # else --resume might go on with the old run
+        if args.overwrite:  # else --resume might continue the old run
             checkpoint.delete()
         say(runtime, f"{row.name}: {config.steps} steps of {config.batch_size}; "
-                     "Ctrl-C stops, --resume goes on")  # fmt: skip
+                     "Ctrl-C stops, --resume continues")  # fmt: skip
         about = {"command": command_line(args, config), "seed": args.seed}
         about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
         how = {"save_every": 60 * args.save_every, "runtime": runtime}
@@ -172,61 +170,63 @@ def train_model(args) -> None:
             training.train(job, config, args.out, args.resume, **how, **about)
         farewell(args.out / f"{row.name}.safetensors", runtime)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("stopped; add --resume to go on") from None
+        raise KeyboardInterrupt("stopped; add --resume to continue") from None
     finally:
         runtime.close()
 
 
 def say(runtime, line: str) -> None:
-    """Print a line, once for all processes."""
+    """Print a line, in rank 0 only."""
     if runtime.rank == 0:
         print(line, flush=True)
 
 
 def farewell(done: Path, runtime) -> None:
-    """Say where the weights are, and how much compression saved."""
+    """Print where the weights are, and how much compression saved."""
     share = runtime.compression()
     sent = f"; PowerSGD sent {share:.1%} of the numbers in the gradients" if share else ""
     say(runtime, f"{done}{sent}")
 
 
 def stored_config(checkpoint, steps: int | None) -> TrainConfig:
-    """How the run that is to go on was being trained; `steps` makes it longer."""
+    """The config of the run to be resumed; `steps` lengthens it."""
     about = checkpoint.about()
     if "step" not in about:
-        raise ValueError(f"{checkpoint.path} is no checkpoint of `minidalle train`")
+        raise ValueError(f"{checkpoint.path} is not a checkpoint of `minidalle train`")
     try:
         config = TrainConfig(**about["config"] | {"betas": tuple(about["config"]["betas"])})
     except (KeyError, TypeError):
         raise ValueError(
-            f"{checkpoint.path} is of another version of minidalle: begin again"
+            f"{checkpoint.path} is from another version of minidalle: use --overwrite"
         ) from None
     if steps and steps < about["step"]:
-        raise ValueError(f"{checkpoint.path} has done {about['step']} steps, more than {steps}")
+        raise ValueError(
+            f"{checkpoint.path} has already done {about['step']} steps, more than {steps}"
+        )
     return replace(config, steps=steps or config.steps)
 
 
 def with_length(args, job, config: TrainConfig, runtime) -> TrainConfig:
-    """The config, with as many steps as --steps or --minutes asks for."""
+    """The config, with the number of steps set by --steps or --minutes."""
     from minidalle import training
 
     if runtime.grad_accum_steps > 1 and job.whole_batch:
         raise ValueError(
-            f"{args.model} compares a whole batch with itself: --grad-accum-steps cannot cut it up"
+            f"the loss of {args.model} needs the whole batch: leave out --grad-accum-steps"
         )
     if args.steps:
         return replace(config, steps=args.steps)
     if args.minutes and not args.resume:
         say(
             runtime,
-            f"{args.model}: timing some steps, to see how many fit into {args.minutes:g} minutes",
+            f"{args.model}: timing a few steps to find how many fit into {args.minutes:g} minutes",
         )
         return replace(config, steps=training.steps_in(args.minutes, job, config, runtime))
     return config
 
 
 def make_job(args, row, sizes, config: TrainConfig, runtime):
-    """What this model learns, from which data, with what was trained before it."""
+    """The job of a model, from the data and the models that it needs."""
     from torch import nn
 
     from minidalle import models
@@ -244,7 +244,7 @@ def make_job(args, row, sizes, config: TrainConfig, runtime):
 
 
 def command_line(args, config: TrainConfig) -> str:
-    """What to type for the same run again, whatever the speed of the machine; no folders."""
+    """The command that repeats this run, on any machine; without paths."""
     return (
         f"minidalle train {args.model} --preset {args.preset} "
         f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
@@ -253,7 +253,7 @@ def command_line(args, config: TrainConfig) -> str:
 
 
 def machine() -> str:
-    """What this ran on: "2 × AMD EPYC, torch 2.13.0+cpu, Linux"."""
+    """The machine and software: "2 × AMD EPYC, torch 2.13.0+cpu, Linux"."""
     import torch
 
     info = Path("/proc/cpuinfo")
@@ -264,7 +264,7 @@ def machine() -> str:
 
 
 def today() -> str:
-    """The day, UTC."""
+    """The date, in UTC."""
     return datetime.now(timezone.utc).date().isoformat()
 
 
@@ -272,7 +272,7 @@ def today() -> str:
 
 
 def tokenize(args) -> None:
-    """Turn shards into ids and codes, and say how many samples had to be left out, and why."""
+    """Encode shards as ids and codes; print how many samples were left out, and why."""
     from minidalle.datasets import shards
     from minidalle.scale import tokenize as chapter
 
@@ -281,7 +281,7 @@ def tokenize(args) -> None:
     try:
         counts = chapter.tokenize(paths, args.weights, args.out, text_len, args.processes)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("stopped; the same command goes on") from None
+        raise KeyboardInterrupt("stopped; the same command continues") from None
     new, samples = counts.pop("new", 0), counts.pop("samples", 0)
     why = f" ({', '.join(f'{n} {why}' for why, n in sorted(counts.items()))})" if counts else ""
     print(f"{args.out}: {len(paths)} shards, {new} of them new")
@@ -292,14 +292,14 @@ def tokenize(args) -> None:
 
 
 def evaluate(args) -> None:
-    """Measure the models on each part, and say when and where."""
+    """Measure the models on each part; print the date, the machine and the figures."""
     from minidalle.evaluate import PARTS
     from minidalle.evaluate import evaluate as measure
 
     parts = args.split or list(PARTS)
     for part in parts:
         if part not in PARTS:
-            raise ValueError(f"unknown split {part!r}: there is {', '.join(PARTS)}")
+            raise ValueError(f"unknown split {part!r}: choose from {', '.join(PARTS)}")
     results = measure(open_models(args), parts, args.captions, args.candidates, args.seed)
     if args.json:
         asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
@@ -310,7 +310,7 @@ def evaluate(args) -> None:
 
 
 def table(results: dict) -> str:
-    """{"unseen": {"exact, one sample": 0.75}} → a heading, and its measures below, aligned."""
+    """{"unseen": {"exact, one sample": 0.75}} → a heading and its measures, aligned."""
     lines = []
     for part, measures in results.items():
         measures = measures if isinstance(measures, dict) else {"": measures}
@@ -326,7 +326,7 @@ def table(results: dict) -> str:
 
 
 def plan(args) -> None:
-    """What it takes to train a preset's transformer: nothing is run."""
+    """Compute what training a preset's transformer takes, without running anything."""
     from minidalle.scale import plan as chapter
 
     layout = chapter.Layout(args.gpus, args.share, args.shard_size, recompute=args.recompute)
@@ -347,7 +347,7 @@ def plan(args) -> None:
 
 
 def bench(args) -> None:
-    """Time one part, beside what the machine could do or what a peer does."""
+    """Time one part against the machine's limits or against its peers."""
     set_threads(args.threads)
     import torch
 
@@ -362,7 +362,7 @@ def bench(args) -> None:
     asked = timing.Setting(
         config, args.batch, args.repeat, runtime, args.bf16, args.peer, args.profile
     )
-    text = around_marks(args.into) if args.into else None  # not after half an hour
+    text = around_marks(args.into) if args.into else None  # fail now, not after half an hour
     paths = BENCHES if args.path == "all" else [args.path]
     rows = [row.figures() for path in paths for row in chapter.BENCHES[path](asked)]
     threads = torch.get_num_threads()
@@ -380,11 +380,11 @@ def bench(args) -> None:
 
 
 def around_marks(path: Path) -> tuple[str, str]:
-    """What stands in a text before and after the place for figures, marks included."""
+    """The parts of a text before and after the figures, markers included."""
     begin, end = "<!-- minidalle bench -->\n", "<!-- end of minidalle bench -->"
     text = path.read_text("utf-8")
     if not 0 <= text.find(begin) < text.find(end):
         raise ValueError(
-            f"{path} has no place for the figures: a line {begin.strip()} and one {end}"
+            f"{path} has no place for the figures: add the lines {begin.strip()} and {end}"
         )
     return text[: text.find(begin) + len(begin)], text[text.find(end) :]

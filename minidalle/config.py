@@ -1,4 +1,4 @@
-"""Every size in one place: frozen dataclasses, and the presets tiny, small and paper.
+"""Every size in one place: frozen dataclasses and the presets tiny, small and paper.
 
 B batch, T text tokens, N image tokens, S = T + N, V text vocabulary, K codebook,
 D width, H heads, h w grid.
@@ -18,14 +18,14 @@ class DVAEConfig:
     image_size: int = 256
     codebook_size: int = 8192  # K
     width: int = 256  # channels of the first group; group g has 2^g times as many
-    groups: int = 4  # pooling by 2 stands between groups, so 4 groups shrink the picture 8 times
+    groups: int = 4  # with 2×2 pooling between them, so 4 groups shrink the picture 8 times
     blocks: int = 2  # residual blocks per group
-    code_width: int = 128  # channels of a code's vector
-    patch: int = 0  # small sizes: a code stands for patch × patch pixels, and there are no groups
+    code_width: int = 128  # channels of a code's embedding
+    patch: int = 0  # if not 0, a code stands for patch × patch pixels, and there are no groups
 
     @property
     def grid(self) -> int:
-        """Codes per side of the picture, h = w."""
+        """Codes per side, h = w."""
         return self.image_size // (self.patch or 2 ** (self.groups - 1))
 
 
@@ -33,15 +33,15 @@ class DVAEConfig:
 class DALLEConfig:
     """The transformer over one stream of T text tokens and N = grid² image tokens."""
 
-    vocab_size: int = 16384  # V: bytes and merges, without start-of-text and pads
-    text_len: int = 256  # T, start-of-text included
+    vocab_size: int = 16384  # V, bytes and merges; start-of-text and pads come on top
+    text_len: int = 256  # T, including start-of-text
     codebook_size: int = 8192  # K
     grid: int = 32  # h = w
     width: int = 3968  # D
     depth: int = 64
     heads: int = 62  # H
     attention: str = "sparse"  # "sparse": row, column and convolutional layers; "dense": causal
-    kernel: int = 11  # of the convolutional mask
+    kernel: int = 11  # side of the convolutional mask
 
     @property
     def image_len(self) -> int:
@@ -50,31 +50,31 @@ class DALLEConfig:
 
     @property
     def text_vocab_size(self) -> int:
-        """Rows of the text embedding: V, then start-of-text, then one pad per text position."""
+        """Rows of the text embedding: V, start-of-text, and one pad per text position."""
         return self.vocab_size + 1 + self.text_len
 
 
 @dataclass(frozen=True)
 class CLIPConfig:
-    """Two encoders that map a picture and its caption to the same point of one space."""
+    """Two encoders that map a picture and its caption to nearby points of one space."""
 
     embed: int = 512  # size of the shared space
     image_size: int = 224
-    patch: int = 32  # pixels per side (a ResNet has no patches)
+    patch: int = 32  # pixels per side; 0 for a ResNet
     vision_width: int = 768
-    vision_depth: int | tuple[int, ...] = 12  # or, for a ResNet, the blocks of its four stages
+    vision_depth: int | tuple[int, ...] = 12  # for a ResNet, the blocks in each of its four stages
     vision_heads: int = 12
     vocab_size: int = 49408  # all text ids, special tokens included
     text_len: int = 77
     text_width: int = 512
     text_depth: int = 12
     text_heads: int = 8
-    end: int = 49407  # the first id ≥ this closes a caption; its feature is the caption's
+    end: int = 49407  # the first id ≥ this ends a caption; its feature is the caption's
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """A number that moves along a half-cosine from `start`, to be `end` from t = `until` on.
+    """A half-cosine schedule from `start` at t = 0 to `end` from t = `until` on.
 
     t runs from 0 to 1 over the training.
     """
@@ -86,29 +86,29 @@ class Ramp:
 
 @dataclass(frozen=True)
 class DVAELoss:
-    """How the terms of the dVAE's loss change while it trains."""
+    """The schedules of the terms in the dVAE's loss."""
 
-    temperature: Ramp = Ramp(1, 1 / 16, 150_000 / 3_000_000)  # τ of the soft choice
+    temperature: Ramp = Ramp(1, 1 / 16, 150_000 / 3_000_000)  # τ of Gumbel-softmax
     kl: Ramp = Ramp(0, 6.6, 5_000 / 3_000_000)  # β
-    evenness: Ramp = Ramp(0, 0)  # asks that a batch use all codes alike; the paper has no such term
-    hard_from: float = 1.0  # from this share of the run on only the decoder learns, from best codes
+    evenness: Ramp = Ramp(0, 0)  # weight of a term for even use of the codes; not in the paper
+    hard_from: float = 1.0  # after this share of the run only the decoder learns, from hard codes
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how fast one model learns."""
+    """The optimiser's settings for one model."""
 
     steps: int
     batch_size: int
     lr: float
-    final_lr: float = 0.0  # reached at the share `lr_until` of the run
+    final_lr: float = 0.0  # reached after the share `lr_until` of the run
     lr_until: float = 1.0
     warmup: int = 100  # steps of linear warm-up
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
     weight_decay: float = 0.0  # on matrices only
     grad_clip: float = 1.0  # the largest gradient norm
-    ema_decay: float = 0.99  # of the averaged weights, per step
+    ema_decay: float = 0.99  # of the exponential moving average of the weights, per step
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Preset:
     clip: CLIPConfig
     train: dict[str, TrainConfig]
     dvae_loss: DVAELoss = DVAELoss()
-    bpe_dropout: float = 0.1  # share of merges skipped while the transformer trains
+    bpe_dropout: float = 0.1  # probability of skipping a merge while the transformer trains
 
 
 def _tiny() -> Preset:
@@ -235,7 +235,7 @@ def _paper() -> Preset:
     return Preset(DVAEConfig(), DALLEConfig(), CLIPConfig(), train)
 
 
-# The nine published models of CLIP, by their published names.
+# The nine CLIP models that OpenAI published, by name.
 OPENAI_CLIP = {
     "RN50": CLIPConfig(1024, 224, 0, 64, (3, 4, 6, 3), 32),
     "RN101": CLIPConfig(512, 224, 0, 64, (3, 4, 23, 3), 32),

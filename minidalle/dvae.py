@@ -2,13 +2,13 @@
 
 B batch, K codebook, h w grid, N = h·w image tokens.
 
-The encoder looks at a picture and says, for each place of a coarse grid, how well each of K
-codes fits there. The decoder paints a picture from one code per place. In between one has to
-*choose*, and a choice has no gradient; so training chooses softly (Gumbel-softmax) and the
-temperature falls until soft and hard choices are nearly the same.
+The encoder scores, for each place of a coarse grid, how well each of K codes fits there. The
+decoder paints a picture from one code per place. Choosing a code has no gradient, so training
+uses a differentiable relaxation (Gumbel-softmax), whose temperature falls until the soft choices
+are nearly hard.
 
-Where is the codebook? The decoder begins with a 1×1 convolution on a one-hot picture of K
-channels: its K columns *are* the codebook.
+The decoder begins with a 1×1 convolution on a one-hot image of K channels. Its K columns *are*
+the codebook.
 
 There are two pairs of networks: the paper's (Ramesh et al. 2021, section 2.1 and appendix A),
 which pools a picture step by step, and one for small pictures, whose codes are patches.
@@ -22,36 +22,36 @@ from torch import Tensor, nn
 
 from minidalle.config import DVAEConfig
 
-EPSILON = 0.1  # pixels are squeezed into [ε, 1 - ε], where the logit is finite
+EPSILON = 0.1  # pixels are mapped to [ε, 1 - ε], where the logit is finite
 
 # ---- pixels and their likelihood --------------------------------------------------------
 
 
 def map_pixels(images: Tensor) -> Tensor:
-    """Squeeze pixels from [0, 1] into [0.1, 0.9], so that their logits stay finite (φ)."""
+    """Map pixels from [0, 1] to [0.1, 0.9], where their logits are finite (the paper's φ)."""
     return (1 - 2 * EPSILON) * images + EPSILON
 
 
 def unmap_pixels(x: Tensor) -> Tensor:
-    """Undo `map_pixels`; what lies outside is clamped to [0, 1]."""
+    """The inverse of `map_pixels`, clamped to [0, 1]."""
     return ((x - EPSILON) / (1 - 2 * EPSILON)).clamp(0, 1)
 
 
 def logit_laplace(x: Tensor, mu: Tensor, ln_b: Tensor, blur: float = 0.0) -> Tensor:
     """Log-density of x in (0, 1) whose logit is Laplace(μ, b) (paper, equation 2).
 
-    A Laplace density on logit x, times |d logit x / dx| = 1 / (x (1 - x)): unlike L1 or L2,
-    all of its mass lies on values that a pixel can have. With `blur`, logit x is taken to be
-    blurred by Gaussian noise of that standard deviation: |logit x - μ| is replaced by its mean.
-    (The paper does not. Flat pictures need it: where a value never varies, the density of a
-    narrow Laplace grows without limit.)
+    A Laplace density on logit x, times |d logit x / dx| = 1 / (x (1 - x)): unlike the densities
+    behind L1 and L2 losses, it has all its mass on valid pixel values. `blur` is the standard
+    deviation of Gaussian noise on logit x, over which |logit x - μ| is averaged. (The paper has
+    none. Flat pictures need it: where a value never varies, the density of a narrow Laplace grows
+    without bound.)
     """
     distance = mean_distance(torch.logit(x) - mu, blur) / ln_b.exp()
     return -distance - math.log(2) - ln_b - torch.log(x * (1 - x))
 
 
 def mean_distance(d: Tensor, blur: float) -> Tensor:
-    """E|d + blur · n| for a standard normal n: |d| far away, a parabola near 0.
+    """E|d + blur · n| for a standard normal n: close to |d| far from 0, to a parabola near 0.
 
     >>> round(mean_distance(torch.tensor(0.0), 1.0).item(), 4)  # √(2/π)
     0.7979
@@ -80,8 +80,8 @@ def gumbel_softmax(
 ) -> Tensor:
     """Soft one-hot samples of the categorical over dim 1; harder as the temperature falls.
 
-    The argmax of logits plus Gumbel noise is an exact sample of their softmax. Dividing by the
-    temperature and taking a softmax makes that argmax soft. noise, of the logits' shape, is drawn
+    The argmax of logits plus Gumbel noise is an exact sample from their softmax. Dividing by the
+    temperature and taking a softmax relaxes that argmax. `noise`, of the logits' shape, is drawn
     from the generator if it is not given.
     """
     noise = gumbel_noise(logits.shape, generator) if noise is None else noise
@@ -91,14 +91,14 @@ def gumbel_softmax(
 def kl_from_uniform(logits: Tensor) -> Tensor:
     """KL(softmax(logits) ‖ uniform) in nats for each place: (B, K, h, w) → (B, h, w).
 
-    It is ln K minus the entropy: 0 when every code is as likely, ln K when one is certain.
+    It is ln K minus the entropy: 0 when all codes are equally likely, ln K when one is certain.
     """
     log_q = F.log_softmax(logits, dim=1)
     return (log_q.exp() * log_q).sum(1) + math.log(logits.shape[1])
 
 
 def codebook_use(counts: Tensor) -> tuple[float, int]:
-    """Perplexity of the codes' frequencies (K if all are as frequent), and how many are dead.
+    """Perplexity of the codes' frequencies (the effective number of codes), and how many are dead.
 
     >>> codebook_use(torch.tensor([5, 5, 0, 0]))
     (2.0, 2)
@@ -111,7 +111,7 @@ def codebook_use(counts: Tensor) -> tuple[float, int]:
 
 
 def conv(n_in: int, n_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution, padded, with the paper's init: N(0, 1/√(n_in·k²)), bias 0."""
+    """A padded convolution, initialised as in the paper: N(0, 1/√(n_in·k²)), bias 0."""
     layer = nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2)
     nn.init.normal_(layer.weight, std=1 / math.sqrt(n_in * kernel**2))
     nn.init.zeros_(layer.bias)
@@ -119,14 +119,14 @@ def conv(n_in: int, n_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 
 
 class ChannelLayerNorm(nn.LayerNorm):
-    """Layer norm over the channels of each place, (B, C, h, w), blind to all other places."""
+    """Layer norm over the channels of each place separately, (B, C, h, w)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class ResBlock(nn.Module):
-    """x + gain · path(x); the path is four ReLU-convolutions through a narrow waist."""
+    """x + gain · path(x); the path is four ReLU-convolutions, a quarter as wide inside."""
 
     def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...], gain: float = 1.0):
         super().__init__()
@@ -142,7 +142,7 @@ class ResBlock(nn.Module):
 
 
 def groups(config: DVAEConfig, n_in: int, widths: list[int], kernels, between) -> list[nn.Module]:
-    """The paper's groups of residual blocks, with `between()` from one group to the next."""
+    """The paper's groups of residual blocks, with a `between()` layer between groups."""
     gain, layers = 1 / (config.groups * config.blocks) ** 2, []
     for g, n_out in enumerate(widths):
         layers += [between()] if g else []
@@ -164,7 +164,7 @@ def paper_encoder(config: DVAEConfig) -> nn.Sequential:
 
 
 def paper_decoder(config: DVAEConfig) -> nn.Sequential:
-    """Codes' vectors (B, code width, h, w) → μ of red, green, blue, then ln b of each: 43.8 M."""
+    """Embedded codes (B, code width, h, w) → μ of red, green, blue, then ln b of each: 43.8 M."""
     widths = [config.width * 2**g for g in reversed(range(config.groups))]
     return nn.Sequential(
         *groups(
@@ -176,7 +176,7 @@ def paper_decoder(config: DVAEConfig) -> nn.Sequential:
 
 
 class PatchBlock(ResBlock):
-    """A residual block that normalises first, at full gain."""
+    """A pre-norm residual block with gain 1."""
 
     def __init__(self, n_in: int, n_out: int, kernels: tuple[int, ...]):
         super().__init__(n_in, n_out, kernels)
@@ -184,10 +184,10 @@ class PatchBlock(ResBlock):
 
 
 def patch_encoder(config: DVAEConfig) -> nn.Sequential:
-    """Pixels (B, 3, H, W) → a vector (code width) for each patch, which sees little but its own.
+    """Pixels (B, 3, H, W) → a vector for each patch, (B, code width, h, w).
 
-    A code is then the same wherever its patch lies. The 7×7 convolution looks a little beyond
-    the patch, the blocks look at their own place only.
+    A vector depends on little but its own patch, so a code means the same everywhere. The 7×7
+    convolution reaches a little beyond the patch, the blocks see their own place only.
     """
     D, blocks = config.width, range(config.blocks)
     return nn.Sequential(
@@ -199,7 +199,7 @@ def patch_encoder(config: DVAEConfig) -> nn.Sequential:
 
 
 def patch_decoder(config: DVAEConfig) -> nn.Sequential:
-    """Codes' vectors (B, code width, h, w) → what `paper_decoder` gives, a patch for each place."""
+    """The same as `paper_decoder`, with each place painting a patch."""
     widths = [config.code_width] + config.blocks * [config.width]
     return nn.Sequential(
         *(PatchBlock(n_in, n_out, (1, 3, 3, 3)) for n_in, n_out in zip(widths, widths[1:])),
@@ -210,7 +210,7 @@ def patch_decoder(config: DVAEConfig) -> nn.Sequential:
 
 
 class DVAE(nn.Module):
-    """Pictures ↔ grids of codes, with the paper's networks or with those for patches."""
+    """Pictures ↔ grids of codes, with the paper's networks or the patch networks."""
 
     config_class = DVAEConfig
 
@@ -221,31 +221,30 @@ class DVAE(nn.Module):
         self.codebook = conv(config.codebook_size, config.code_width, 1)
         self.decoder = patch_decoder(config) if config.patch else paper_decoder(config)
         if config.patch:
-            nn.init.normal_(self.codebook.weight)  # a one-hot picture has one input per place
+            nn.init.normal_(self.codebook.weight)  # std 1: a one-hot input has fan-in 1
             self.ln_sharpness = nn.Parameter(
                 torch.tensor(math.log(2 / math.sqrt(config.code_width)))
             )
-        self.to(
-            memory_format=torch.channels_last
-        )  # the same numbers, up to a quarter faster on a CPU
+        # The same numbers, up to a quarter faster on a CPU.
+        self.to(memory_format=torch.channels_last)
 
     def logits(self, images: Tensor) -> Tensor:
         """How well each code fits each place: (B, 3, H, W) in [0, 1] → (B, K, h, w).
 
-        The paper's encoder says so itself. The patch encoder gives a vector x, which a code fits
-        as well as its own vector c is near: sharpness · -|x - c|² / 2.
+        The paper's encoder outputs the logits. The patch encoder outputs a vector x, and the
+        logit of a code with the vector c falls with its distance: -sharpness · |x - c|² / 2.
         """
         x = self.encoder(map_pixels(images))
         if not self.config.patch:
             return x
         codes = self.codebook.weight.transpose(0, 1)  # (K, code width, 1, 1)
-        # (|x|² / 2 is left out: it is the same for all codes)
+        # |x|² / 2 is left out: it is the same for all codes.
         fit = F.conv2d(x, codes, bias=-codes.square().sum((1, 2, 3)) / 2)
         return self.ln_sharpness.exp() * fit
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """The best code of each place, (B, h, w) int64, for pictures (B, 3, H, W) in [0, 1]."""
+        """The likeliest code per place, (B, h, w) int64, for pictures (B, 3, H, W) in [0, 1]."""
         wanted = (3, self.config.image_size, self.config.image_size)
         if not images.is_floating_point() or images.ndim != 4 or images.shape[1:] != wanted:
             raise ValueError(
@@ -261,20 +260,20 @@ class DVAE(nn.Module):
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """Paint codes (B, h, w): pictures (B, 3, H, W) in [0, 1]."""
+        """Codes (B, h, w) → pictures (B, 3, H, W) in [0, 1]."""
         mu, _ = self.decoder(self.vectors(codes)).chunk(2, dim=1)
         return unmap_pixels(torch.sigmoid(mu))
 
     def forward(
         self, images: Tensor, temperature: float, kl_weight: float, noise: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """-ELBO per colour value of the picture, to be minimised.
+        """The loss: the negative ELBO (evidence lower bound) per colour value of the picture.
 
         images (B, 3, H, W) in [0, 1]; kl_weight is the paper's β; noise (B, K, h, w) is Gumbel
-        noise, drawn here if not given. At temperature 0 each place has its best code, and only
-        the decoder learns. Returns (loss, parts): reconstruction and KL in nats, how often each
-        code was the best ("counts"), all detached; and the mean probability of each code
-        ("probabilities", (K,)), which keeps its gradient for whoever wants it to be even.
+        noise, drawn here if not given. At temperature 0 each place takes its likeliest code, and
+        only the decoder learns. Returns (loss, parts): reconstruction and KL in nats, how often
+        each code was the likeliest ("counts"), all detached; and the mean probability of each code
+        ("probabilities", (K,)), with gradient, for a term on how evenly codes are used.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and temperature > 0):
             logits = self.logits(images)

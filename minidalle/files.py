@@ -1,4 +1,4 @@
-"""Files are written whole or not at all: under a temporary name, then renamed."""
+"""Atomic writes: a file is written under a temporary name, then renamed."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Where to write what is to be in `path`: it is there when the block ends, or is as before.
+    """A temporary path to write to; it replaces `path` when the block ends without an error.
 
-    OSError, in one sentence that names the file, if it cannot be written; the disk may be full.
+    Raises OSError, in one sentence that names the file, if it cannot be written (disk full, say).
     """
     part = Path(f"{path}.part")
     try:

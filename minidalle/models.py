@@ -1,7 +1,7 @@
-"""The table of models: whoever has to know all of them reads it here.
+"""The table of models: the one place that lists all of them.
 
-A new model is a file of its own (its network, its sizes, its recipe) and one row below. With the
-row, `minidalle train NAME` trains it, with checkpoints, on one process or on many.
+A new model is a module of its own (network, sizes, recipe) and one row below. With the row,
+`minidalle train NAME` trains it, with checkpoints, in one process or in many.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,24 +19,26 @@ from minidalle.training import Job
 
 @dataclass(frozen=True)
 class Request:
-    """What one training is asked for, as its recipe is handed it."""
+    """The arguments of a recipe."""
 
-    sizes: Any  # of the preset: what `Row.presets` holds
+    sizes: Any  # of the preset: an entry of `Row.presets`
     train: TrainConfig
     data: str
     seed: int
-    meta: bool = False  # if it can be made without numbers, each process will fill its own shard
+    meta: bool = (
+        False  # make the model without values, if its recipe can: each process fills its shard
+    )
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model that `minidalle train NAME` makes, in NAME.safetensors."""
+    """A model that `minidalle train NAME` trains, into NAME.safetensors."""
 
     name: str
     kind: type[nn.Module]
-    recipe: Callable[..., Job]  # of a Request and of what was trained before, by name
-    needs: tuple[str, ...]  # what has to be trained before, first to last
-    block: type[nn.Module]  # what is gathered and used as one when the model is sharded
+    recipe: Callable[..., Job]  # of a Request and the models it needs, by name
+    needs: tuple[str, ...]  # models to train before it, in order
+    block: type[nn.Module]  # the unit of sharding, gathered as a whole
     presets: Mapping[str, Any]  # the sizes, each with `.train`: name → TrainConfig
 
 
@@ -46,7 +48,7 @@ def train_dvae(request: Request) -> Job:
 
 
 def train_clip(request: Request, bpe: BPE, dvae: dvae.DVAE) -> Job:
-    c, V = request.sizes.clip, bpe.vocab_size  # few words give fewer merges than there is room for
+    c, V = request.sizes.clip, bpe.vocab_size  # a small corpus gives fewer merges than planned
     config = replace(c, vocab_size=V + 1 + c.text_len, end=V + 1)
     return recipes.clip_job(config, request.train, request.data, request.seed, bpe, dvae)
 
@@ -67,11 +69,11 @@ MODELS = {row.name: row for row in ROWS}
 
 
 def file_of(name: str, folder: Path) -> Path:
-    """Where a trained model lies: "bpe", which is no network, in bpe.json."""
+    """The file of a trained model; "bpe", which is not a network, is in bpe.json."""
     return folder / ("bpe.json" if name == "bpe" else f"{name}.safetensors")
 
 
 def load(name: str, folder: Path) -> BPE | nn.Module:
-    """What was trained into a folder, by its name."""
+    """A trained model from a folder, by its name."""
     path = file_of(name, folder)
     return BPE.load(path) if name == "bpe" else weights.load(path, MODELS[name].kind)

@@ -1,4 +1,4 @@
-"""From a caption to ranked pictures: every chapter of this package, called once.
+"""From a caption to ranked pictures: all the parts, called one after another.
 
 B batch, T text tokens, N = h·w image tokens, M candidates, H W pixels of a picture.
 
@@ -25,13 +25,13 @@ from minidalle.sampling import sample
 from minidalle.scale.cache import fast_sampling
 from minidalle.transformer import DALLE
 
-TEMPERATURE = 0.7  # single samples are more exact at 0.5, but all alike; at 1 they err more
-GUIDANCE = 1.5  # how far the caption's influence is exaggerated; 1 is not at all
-CHUNK = 64  # candidates that are drawn together: memory grows with this, not with M
+TEMPERATURE = 0.7  # samples are more exact at 0.5 but hardly vary; at 1 they err more
+GUIDANCE = 1.5  # strength of the caption; 1 is no guidance
+CHUNK = 64  # candidates drawn at a time: memory grows with this, not with M
 
 
 class Pretrained(NamedTuple):
-    """Everything between a caption and ranked pictures."""
+    """The four trained parts."""
 
     bpe: BPE
     dvae: DVAE
@@ -40,7 +40,7 @@ class Pretrained(NamedTuple):
 
 
 def load_pretrained(source: str | Path = "tiny") -> Pretrained:
-    """The four parts from a folder, or the ones shipped under data/ by preset name."""
+    """Load the four parts from a folder, or those shipped under data/ by preset name."""
     folder = DATA / source if (DATA / source).is_dir() else Path(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of weights called {source}, nor data/{source}")
@@ -54,13 +54,13 @@ def load_pretrained(source: str | Path = "tiny") -> Pretrained:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What was drawn, and what every stage said on the way."""
+    """The result of `draw`, with the output of every stage."""
 
     caption: str
-    tokens: list[str]  # the caption's pieces, in text
-    codes: Tensor  # (M, N) int64, of all candidates
-    pictures: Tensor  # (M, 3, H, W) in [0, 1], of all candidates
-    order: Tensor  # (keep,) numbers of the candidates kept, best first
+    tokens: list[str]  # the caption's tokens, as text
+    codes: Tensor  # (M, N) int64, all candidates
+    pictures: Tensor  # (M, 3, H, W) in [0, 1], all candidates
+    order: Tensor  # (keep,) indices of the candidates kept, best first
     scores: Tensor  # (keep,) their CLIP scores: the cosine of picture and caption
     seconds: dict[str, float]  # stage → how long it took
 
@@ -84,13 +84,12 @@ def draw(
     ranker: tuple[BPE, CLIP] | None = None,
     progress=lambda positions: positions,
 ) -> Drawing:
-    """Draw `candidates` pictures of the caption and let CLIP order the best `keep`.
+    """Draw `candidates` pictures of the caption and rank the best `keep` with CLIP.
 
-    Candidate i of a seed is the same picture whatever `candidates` is. `truncate` accepts a
-    caption that is too long; `ranker` ranks instead of the models' own CLIP, and is shown pictures
-    of its own size and captions in its own ids; `progress` may wrap the iterator over image
-    positions, which is run through once for each 64 candidates. ValueError, in one sentence, for
-    bad input.
+    Candidate i of a seed is the same picture whatever `candidates` is. `truncate` cuts a caption
+    that is too long; `ranker` replaces the models' own CLIP (pictures are resized for it);
+    `progress` may wrap the iterator over image positions, which runs once per 64 candidates.
+    Raises ValueError, in one sentence, for bad input.
     """
     check_numbers(candidates, keep, seed)
     check_fit(models)
@@ -124,14 +123,14 @@ def draw(
 
 
 def resized(pictures: Tensor, size: int) -> Tensor:
-    """Pictures (M, 3, H, W) as another CLIP wants to see them: (M, 3, size, size)."""
+    """Pictures (M, 3, H, W) at the size another CLIP expects: (M, 3, size, size)."""
     if pictures.shape[2:] == (size, size):
         return pictures
     return torch.stack([preprocess(Image.fromarray(p), size) for p in to_uint8(pictures).numpy()])
 
 
 def check_numbers(candidates: int, keep: int, seed: int) -> None:
-    """ValueError about the first number that makes no sense; the rest `sampling` checks."""
+    """Raise ValueError about the first bad number; `sampling` checks the others."""
     if candidates < 1:
         raise ValueError(f"the number of candidates must be 1 or more, not {candidates}")
     if not 1 <= keep <= candidates:
@@ -144,7 +143,7 @@ def check_numbers(candidates: int, keep: int, seed: int) -> None:
 
 
 def check_fit(models: Pretrained) -> None:
-    """ValueError if the four parts were not trained for each other."""
+    """Raise ValueError if the four parts do not fit together."""
     bpe, dvae, dalle, clip = models.bpe, models.dvae.config, models.dalle.config, models.clip.config
     pairs = [
         ("vocabularies", "BPE", bpe.vocab_size, "DALL·E", dalle.vocab_size),

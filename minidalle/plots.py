@@ -1,9 +1,9 @@
-"""What the command and the notebooks show: sheets of pictures, codes, masks and curves.
+"""Figures for the command and the notebooks: sheets of pictures, codes, masks and curves.
 
 B batch, H W pixels of a picture, h w grid, S positions.
 
-The sheet is made with Pillow alone. matplotlib is imported where it is used, as importing it
-takes longer than drawing a picture. No function calls `plt.show()`: that is the reader's.
+The sheet needs Pillow only. matplotlib is imported where it is used, because importing it takes
+longer than drawing a picture. No function calls `plt.show()`; that is left to the caller.
 """
 
 import csv
@@ -21,7 +21,7 @@ from torch import Tensor
 from minidalle.files import whole_file
 
 GAP, SMALL, LARGE = 4, 11, 15  # pixels: between pictures, and the two sizes of text
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # told apart by colour-blind eyes too
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # distinguishable by colour-blind readers
 
 
 # ---- a sheet in a file ------------------------------------------------------------------
@@ -35,7 +35,7 @@ def to_uint8(pictures: Tensor) -> Tensor:
 
 
 def ascii_text(text: str) -> str:
-    """What Pillow's own font can write: "Ein\tcafé 🐙" → "Ein cafe ?"."""
+    """Text that Pillow's built-in font can write: "Ein\tcafé 🐙" → "Ein cafe ?"."""
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return "".join(c if " " <= c <= "~" else " " if c.isspace() else "?" for c in text)
 
@@ -49,14 +49,16 @@ def sheet(
 ) -> Image.Image:
     """Pictures (B, 3, H, W) side by side, enlarged `scale` times with sharp pixels.
 
-    The title stands above all of them, a caption (such as a score) below each.
+    The title is above all of them, a caption (such as a score) below each.
     """
     pictures = to_uint8(pictures)
     height, width = scale * pictures.shape[1] + GAP, scale * pictures.shape[2] + GAP
     height += SMALL + GAP if captions else 0
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    letters = max(8, columns * width * 2 // LARGE)  # a letter is about half as wide as high
+    letters = max(
+        8, columns * width * 2 // LARGE
+    )  # letters are about half as wide as they are high
     lines = textwrap.wrap(ascii_text(title), letters, max_lines=3, placeholder=" ...")
     top = GAP + len(lines) * (LARGE + GAP)
 
@@ -76,9 +78,9 @@ def sheet(
 
 
 def picture_format(path: Path) -> str:
-    """The format to write at `path`; asked before the work that ends there is begun.
+    """The picture format of `path`, to be checked before a long computation starts.
 
-    ValueError or OSError, in one sentence, if no picture can be written there.
+    Raises ValueError or OSError, in one sentence, if no picture can be written there.
     """
     path = Path(path)
     if path.is_dir():
@@ -89,17 +91,17 @@ def picture_format(path: Path) -> str:
         raise PermissionError(f"{path} cannot be written: the folder {path.parent} is read-only")
     try:
         name = Image.registered_extensions()[path.suffix.lower()]
-        Image.new("RGB", (8, 8)).save(io.BytesIO(), name)  # some formats can only be read
+        Image.new("RGB", (8, 8)).save(io.BytesIO(), name)  # some formats are read-only
     except (KeyError, OSError, ValueError):
         raise ValueError(f"{path} does not end like a picture: try .png, .jpg or .webp") from None
     return name
 
 
 def save_image(image: Image.Image, path: Path) -> None:
-    """Write a picture whole or not at all. Errors as in `picture_format` and `whole_file`."""
+    """Write a picture atomically; errors as in `picture_format` and `whole_file`."""
     image.save(file := io.BytesIO(), picture_format(path))
     with whole_file(path) as part:
-        part.write_bytes(file.getvalue())  # which, unlike Pillow, notices that a disk is full
+        part.write_bytes(file.getvalue())  # unlike Pillow, this notices a full disk
 
 
 # ---- figures in a notebook --------------------------------------------------------------
@@ -121,7 +123,7 @@ def show_pictures(pictures: Tensor, titles: Sequence[str] | None = None, columns
 
 
 def show_codes(codes: Tensor, ax=None):
-    """A grid of codes (h, w), each written on its cell; alike numbers, alike colours."""
+    """A grid of codes (h, w), each written on its cell; close numbers have close colours."""
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots(figsize=(4, 4))[1]
@@ -148,7 +150,7 @@ def show_masks(masks: dict[str, Tensor]):
 
 
 def curve(path: Path, columns: Sequence[str]):
-    """Columns of a training log, NAME.csv, over its steps: one axis each."""
+    """Columns of a training log, NAME.csv, over steps, each on its own axes."""
     import matplotlib.pyplot as plt
 
     with open(path, newline="") as file:

@@ -1,13 +1,13 @@
-"""What each model of the first DALL·E is trained on: one short function per model.
+"""The recipes of the first DALL·E: what each model is trained on, one function per model.
 
-Each returns a `Job` for `training.train`. Its `batch(step, part)` gives the examples of a step
-that lie in the slice `part`: everything random is decided for the whole batch, so it is the same
-batch however many processes, or parts of a step, share it.
+Each returns a `Job` for `training.train`. Its `batch(step, part)` gives the examples in the slice
+`part` of a step's batch. Everything random is decided for the whole batch, so the batch is the
+same however it is divided among processes or parts of a step.
 
-The transformer's recipe never re-encodes a picture of a finite set: its codes are computed
-once (`CodedSet`). Scenes are endless, so they are drawn and encoded ahead, a few batches at a time
-(`CodedStream`); the log's `data_share` says how much of a step that costs. So are the pictures of
-shards, unless `minidalle tokenize` has made codes of them once and for all.
+For the transformer, the codes of a finite set of pictures are computed once (`CodedSet`). Scenes
+are endless, so they are painted and encoded ahead, a few batches at a time (`CodedStream`); the
+log's `data_share` is the share of time this takes. The same holds for shards, unless `minidalle
+tokenize` has encoded them beforehand.
 """
 
 from collections.abc import Callable
@@ -29,16 +29,16 @@ from minidalle.training import Job, at
 from minidalle.transformer import DALLE, initial
 from minidalle.weights import fingerprint
 
-WHOLE = slice(None)  # the part of a batch that a process alone has
-AHEAD = 8  # batches of an endless source that are drawn and encoded together
-SCENES_TO_EMOJI = {"clip": 3, "dalle": 7}  # in a batch of both
-CAPTION_DROPOUT = 0.1  # share of captions replaced by the empty one, which guidance needs
-THROUGH_DVAE = 0.5  # share of CLIP's pictures that it sees as the dVAE paints them
-VISIBLE = 8  # the sum of pixel differences from which a spoilt picture looks spoilt
+WHOLE = slice(None)  # the whole batch, for a single process
+AHEAD = 8  # batches of an endless source that are encoded at a time
+SCENES_TO_EMOJI = {"clip": 3, "dalle": 7}  # scenes per emoji in a batch of both
+CAPTION_DROPOUT = 0.1  # share of captions replaced by the empty one, for guidance
+THROUGH_DVAE = 0.5  # share of CLIP's pictures that pass through the dVAE
+VISIBLE = 8  # summed pixel difference above which a corruption is visible
 
 
 def seeded(seed: int, step: int, use: str = "batch") -> tuple[Random, torch.Generator]:
-    """The randomness of a step, for Python and for torch; another one for every use."""
+    """Random generators of a step, for Python and for torch, independent for each use."""
     rng = Random(f"{seed} {step} {use}")
     return rng, torch.Generator().manual_seed(rng.getrandbits(62))
 
@@ -74,7 +74,7 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
         return images, noise_of(step, part)
 
     def noise_of(step: int, part: slice) -> Tensor:
-        """Gumbel noise (B, K, h, w), each example's its own."""
+        """Gumbel noise (B, K, h, w), drawn separately for each example."""
         shape = config.codebook_size, config.grid, config.grid
         numbers = range(train.batch_size)[part]
         return torch.stack(
@@ -83,7 +83,7 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
 
     def loss(model, batch, t: float, gather):
         images, noise = batch
-        # In the end the decoder alone learns, from each place's best code, which it will be given.
+        # At the end only the decoder learns, from hard codes, which are what it will decode later.
         temperature = at(terms.temperature, t) if t < terms.hard_from else 0
         loss, parts = model(images, temperature, at(terms.kl, t), noise)
         uneven = unevenness(gather(parts.pop("probabilities")[None]).mean(0))
@@ -94,7 +94,7 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
         nats = {name: float(parts[name]) for name in ("reconstruction", "kl", "uneven")}
         return nats | {"perplexity": perplexity, "dead": dead}
 
-    # The codes stay as they are from `hard_from` on, so they had better be those of the averages.
+    # From `hard_from` on the encoder is frozen, so it should be the averaged one.
     return Job(
         "dvae",
         model,
@@ -108,8 +108,8 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
 
 
 def unevenness(probabilities: Tensor) -> Tensor:
-    """How far a batch's use of the codes (K,) is from even: KL from uniform, in nats."""
-    return kl_from_uniform(probabilities.clamp(min=1e-30).log()[None])[0]  # (ln 0 would give NaN)
+    """KL of the mean code probabilities (K,) from uniform, in nats: 0 if all are used equally."""
+    return kl_from_uniform(probabilities.clamp(min=1e-30).log()[None])[0]  # ln 0 would give NaN
 
 
 # ---- CLIP -------------------------------------------------------------------------------
@@ -118,12 +118,12 @@ def unevenness(probabilities: Tensor) -> Tensor:
 def clip_job(
     config: CLIPConfig, train: TrainConfig, data: str, seed: int, bpe: BPE, dvae: DVAE
 ) -> Job:
-    """Pictures and captions, with near misses in every batch of scenes.
+    """Pictures and captions, with hard negatives (near misses) in every batch of scenes.
 
-    CLIP learns what it needs to tell a batch apart, and nothing else: shown clean pictures
-    only, it does not mind a smudge and may even like it. So half of the pictures are seen
-    through the dVAE, as all the drawings will be that it has to rank, and each batch also has
-    half as many spoilt ones, which belong to no caption.
+    CLIP learns only what it needs to tell the examples of a batch apart: trained on clean
+    pictures, it ignores smudges or even prefers them. So half of the pictures pass through the
+    dVAE, as the drawings to be ranked do, and each batch has half as many corrupted ones, which
+    have no caption.
     """
     torch.manual_seed(seed)
     source = open_data(
@@ -144,7 +144,7 @@ def clip_job(
                 "each process needs an even part of clip's batch, "
                 f"not {len(own)} of {train.batch_size}"
             )
-        # A picture may be spoilt with pieces of one that is another process's.
+        # A picture may be corrupted with pieces of one that belongs to another process.
         needed = list(dict.fromkeys([*own, *(i for spoil in spoils for i in spoil[:2])]))
         pictures = to_tensor(source.load([items[i] for i in needed])).to(device)
         codes = dvae.encode(pictures)
@@ -157,7 +157,7 @@ def clip_job(
         through = through[:, None, None, None].to(device)
         images = torch.where(through, painted[: len(own)], pictures[: len(own)])
         text = bpe.frames(source.captions(items[part]), config.text_len, truncate=True)
-        longest = int(end_positions(text, config.end).max())  # what follows an end has no effect
+        longest = int(end_positions(text, config.end).max())  # later positions have no effect
         return images, text[:, : longest + 1], worse, smudge > VISIBLE
 
     def loss(model, batch, t: float, gather):
@@ -170,10 +170,10 @@ def clip_job(
 def shared_loss(
     visible: Tensor, gather: Callable, pictures: Tensor, captions: Tensor, scale: Tensor
 ):
-    """The contrastive loss of a batch that many processes share; some spoilt pictures count.
+    """The contrastive loss of a batch, gathered over all processes.
 
-    pictures (B + M, E): those of the captions (B, E), then M spoilt ones, of which those count
-    whose smudges are visible (M,).
+    pictures (B + M, E): those of the captions (B, E), then M corrupted ones, of which only those
+    with a visible corruption, visible (M,), are used as negatives.
     """
     own = len(captions)
     pairs, captions = gather(pictures[:own]), gather(captions)
@@ -184,16 +184,16 @@ def shared_loss(
 
 
 def halved(part: slice) -> slice:
-    """The slice of half as many things that goes with `part`."""
+    """The slice that corresponds to `part` among half as many items."""
     return slice(*(end if end is None else end // 2 for end in (part.start, part.stop)))
 
 
 def plan_spoils(rng: Random, batch: int, count: int, grid: int) -> list[tuple[int, int, list]]:
-    """How `count` of a batch's pictures are to be spoilt: (which, with pieces of which, pieces).
+    """How to corrupt `count` pictures of a batch: (picture, source of the pieces, pieces).
 
-    One to three rectangles, of one to three codes a side, taken anywhere and put anywhere: the
-    kind of mistake a transformer makes that writes code by code. A piece is (rows, columns) of
-    where it is put, then of where it is taken from.
+    One to three rectangles of one to three codes a side are copied from anywhere to anywhere:
+    similar to the errors of a transformer that writes code by code. A piece is the (rows,
+    columns) of its destination, then those of its source.
     """
     spoils = []
     for i in rng.sample(range(batch), count):
@@ -207,7 +207,7 @@ def plan_spoils(rng: Random, batch: int, count: int, grid: int) -> list[tuple[in
 
 
 def spoil(codes: Tensor, others: Tensor, pieces: list) -> Tensor:
-    """A grid of codes (h, w) with pieces of another one pasted in."""
+    """A grid of codes (h, w) with pieces of another pasted in."""
     codes = codes.clone()
     for to_rows, to_columns, rows, columns in pieces:
         codes[to_rows, to_columns] = others[rows, columns]
@@ -227,10 +227,10 @@ def dalle_job(
     bpe_dropout: float = 0.0,
     meta: bool = False,
 ) -> Job:
-    """Framed captions and codes. With `meta` the model has shapes only: its weights come later.
+    """Framed captions and codes. With `meta` the model is made without values, filled in later.
 
-    Where `data` is what `minidalle tokenize` made, the dVAE is not run, and since ids are stored
-    there is no BPE dropout.
+    If `data` was written by `minidalle tokenize`, the dVAE is not run, and there is no BPE
+    dropout, because the ids are stored.
     """
     if stored := token_files(data):
         maker = Maker(bpe.fingerprint(), fingerprint(dvae), config.text_len)
@@ -242,7 +242,7 @@ def dalle_job(
     codebook = dvae.codebook.weight.detach().cpu()[:, :, 0, 0].T
 
     def start(name: str, shape: torch.Size) -> Tensor:
-        """The first values of a parameter, from a stream of its own, wherever they are drawn."""
+        """A parameter's initial values, from a random stream of its own: equal in all processes."""
         return start_from_codebook(name, shape, config, codebook, seeded(seed, 0, name)[1])
 
     with torch.device("meta" if meta else "cpu"):
@@ -269,11 +269,11 @@ def start_from_codebook(
     codebook: Tensor,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The first values of a parameter: `transformer.initial`, but for the codes' embeddings.
+    """The initial values of a parameter: `transformer.initial`, except for code embeddings.
 
-    They begin as the dVAE's vectors (K, code width): a random matrix turns them to width D and
-    leaves the angles between them nearly as they are, so codes that look alike are alike from the
-    first step. The paper begins at random.
+    These are the dVAE's codebook vectors (K, code width), mapped to width D by a random matrix,
+    which nearly preserves angles: codes that look alike start with similar embeddings. The paper
+    initialises them at random.
     """
     if name != "code_embedding.weight":
         return initial(name, shape, config, generator)
@@ -286,12 +286,12 @@ Examples = Callable[[int, slice, Random, torch.Generator], tuple[Tensor, Tensor]
 
 
 def stored_examples(tokens: Tokens, size: int) -> Examples:
-    """(step, part, rng, generator) → that part of `size` stored texts (B, T) and codes (B, N)."""
+    """(step, part, rng, generator) → that part of a batch of stored texts (B, T), codes (B, N)."""
     return lambda step, part, rng, generator: tokens.read(tokens.choose(rng, size)[part])
 
 
 def encoded_examples(data: str, size: int, seed: int, framed: Callable, dvae: DVAE) -> Examples:
-    """The same from captions and pictures; framed(captions, seeds) gives the texts."""
+    """The same from captions and pictures; framed(captions, seeds) returns the texts."""
     source = open_data(data, dvae.config.image_size)
     sources = source.sources if isinstance(source, Mixture) else [source]
     sizes = shares(len(sources), size, SCENES_TO_EMOJI["dalle"])
@@ -304,7 +304,7 @@ def encoded_examples(data: str, size: int, seed: int, framed: Callable, dvae: DV
 
     def examples(step: int, part: slice, rng: Random, generator: torch.Generator):
         numbers, captions, codes, before = range(size)[part], [], [], 0
-        for source, n in zip(coded, sizes):  # each source gives those of its n that lie in the part
+        for source, n in zip(coded, sizes):  # the examples of each source that lie in the part
             begin, end = (min(max(edge - before, 0), n) for edge in (numbers.start, numbers.stop))
             some_captions, some_codes = source.read(step, rng, begin, end)
             captions, codes, before = captions + some_captions, [*codes, some_codes], before + n
@@ -317,7 +317,7 @@ def encoded_examples(data: str, size: int, seed: int, framed: Callable, dvae: DV
 def framed_captions(
     bpe: BPE, text_len: int, dropout: float, captions: list[str], seeds: list[int]
 ) -> Tensor:
-    """Captions as ids (B, T), each with merges dropped by a generator of its own."""
+    """Captions as ids (B, T), with BPE dropout from a separate generator for each."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     frames = [
         bpe.frame(caption, text_len, True, dropout, generator)
@@ -339,11 +339,11 @@ class CodedSet:
 
 
 class CodedStream:
-    """An endless source, of which the pictures of AHEAD steps are loaded and encoded together."""
+    """An endless source; the pictures of AHEAD steps are loaded and encoded at a time."""
 
     def __init__(self, source, size: int, seed: int, dvae: DVAE):
         self.source, self.size, self.seed, self.dvae = source, size, seed, dvae
-        self.block = lru_cache(maxsize=8)(self.encode_block)  # (the parts of a step)
+        self.block = lru_cache(maxsize=8)(self.encode_block)  # for the parts of a step
 
     def encode_block(self, block: int, begin: int, end: int) -> tuple[list[str], Tensor]:
         """Captions and codes of the examples begin … end of each of a block's steps."""
@@ -362,7 +362,7 @@ class CodedStream:
 
 
 def encode_pictures(dvae: DVAE, pictures, chunk: int = 256) -> Tensor:
-    """The codes (M, N) of uint8 pictures (M, H, W, 3), a chunk at a time, where the dVAE is."""
+    """The codes (M, N) of uint8 pictures (M, H, W, 3), a chunk at a time, on the dVAE's device."""
     device, starts = dvae.codebook.weight.device, range(0, len(pictures), chunk)
     chunks = [dvae.encode(to_tensor(pictures[i : i + chunk]).to(device)).cpu() for i in starts]
     return torch.cat(chunks).flatten(1)

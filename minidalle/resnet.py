@@ -1,9 +1,9 @@
-"""CLIP's other image encoder: a residual network, which looks at a picture by convolution.
+"""CLIP's other image encoder: a residual network (ResNet), built of convolutions.
 
 Radford et al. 2021, section 2.4, compare five of these with the vision transformers of clip.py.
-Against the usual ResNet there are three changes. The stem has three small convolutions instead
-of one large. Wherever the grid shrinks, neighbours are averaged first, instead of every second
-place being skipped. And the last step asks, by attention, which places matter.
+It differs from the usual ResNet in three ways. The stem has three small convolutions instead of
+one large one. Where the grid shrinks, neighbours are averaged instead of every second place being
+skipped. And the final pooling is by attention.
 
 B batch, C channels, h w grid, D = 32 · width channels at the end, H heads, E shared space.
 Parameters carry the names and shapes of the official package (`layer1.0.conv1.weight`, …).
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 def conv(n_in: int, n_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the grid, or divides it by `stride`; the batch norm has the bias."""
+    """A convolution that divides the grid by `stride`; its bias is in the batch norm after it."""
     return nn.Conv2d(n_in, n_out, kernel, stride, padding=kernel // 2, bias=False)
 
 
@@ -80,7 +80,9 @@ class ResNet(nn.Module):
                 n_in = 4 * waist
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
         self.stages = len(blocks)
-        shrunk = 4 * 2 ** (self.stages - 1)  # the stem divides by four, every later stage by two
+        shrunk = 4 * 2 ** (
+            self.stages - 1
+        )  # the stem divides by four, each stage but the first by two
         self.attnpool = AttentionPool((image_size // shrunk) ** 2, n_in, heads, embed)
 
     def forward(self, pixels: Tensor) -> Tensor:

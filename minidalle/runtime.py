@@ -1,8 +1,8 @@
-"""Where a model is trained: in one process here, in many with scale/runtime.py.
+"""The runtime of a training: a single process here, many in scale/runtime.py.
 
-The loop of training.py asks a `Runtime` whatever depends on the others: which examples of a
-batch are mine, what the mean over all of us is, whether somebody wants to stop, where a
-checkpoint goes. For a process that trains by itself the answers are short.
+The loop of training.py leaves to a `Runtime` everything that depends on other processes: which
+examples of a batch are this process's, means over all processes, whether any of them wants to
+stop, where checkpoints go. For a single process all of it is trivial.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,17 @@ from torch import Tensor, nn
 from minidalle import weights
 
 Numbers = dict[str, Tensor]
-Start = Callable[
-    [str, torch.Size], Tensor
-]  # the first values of a parameter, by its name and shape
+Start = Callable[[str, torch.Size], Tensor]  # (name, shape) → initial values of a parameter
 
 
 class Runtime(Protocol):
-    """What the loop asks about the processes that train together, and where they are."""
+    """What the training loop needs to know about processes and devices."""
 
     rank: int
     world_size: int
     shard_size: int  # how many processes share one copy of the model
     device: torch.device
-    grad_accum_steps: int  # a step takes its batch in so many parts, one after the other
+    grad_accum_steps: int  # a step processes its batch in this many parts
 
     def prepare(
         self,
@@ -37,17 +35,17 @@ class Runtime(Protocol):
         start: Start | None = None,
         partly_frozen: bool = False,
     ) -> nn.Module:
-        """Lay a model out over the processes, in place; returns what is to be called.
+        """Distribute a model over the processes, in place; returns the module to call.
 
-        trained: it gets gradients; start: the values of a model that was made without any;
-        partly_frozen: at times some parameters get no gradient.
+        trained: it gets gradients; start: initial values, for a model that was made without any;
+        partly_frozen: in some steps some parameters get no gradient.
         """
 
     def accumulate(self, called: nn.Module, last: bool) -> AbstractContextManager:
-        """A context around the loss and gradient of one part of a step's batch."""
+        """A context for the forward and backward pass of one part of a batch."""
 
     def clip_grad(self, model: nn.Module, max_norm: float) -> Tensor:
-        """Scale the gradient down to a norm; returns its norm before."""
+        """Clip the gradient to max_norm; returns its norm before clipping."""
 
     def gather(self, rows: Tensor) -> Tensor:
         """The rows of all processes, in order of rank, with gradient."""
@@ -56,36 +54,36 @@ class Runtime(Protocol):
         """Each number's mean over the processes, on the CPU."""
 
     def any_rank(self, flag: bool) -> bool:
-        """Is it true in any process?"""
+        """Whether the flag is true in any process."""
 
     def full_state_dict(self, model: nn.Module) -> Numbers:
-        """All weights in full, in rank 0."""
+        """All weights, unsharded, in rank 0."""
 
     def checkpoint(self, place: Path) -> "Checkpoint":
-        """Where a run is kept."""
+        """The checkpoint of a run, at `place`."""
 
     def compression(self) -> float | None:
-        """The share of the gradients' numbers that was sent, if they were compressed."""
+        """The share of gradient values that was sent, or None without compression."""
 
     def close(self) -> None:
-        """Take leave of the other processes."""
+        """Leave the process group."""
 
 
 class Checkpoint:
-    """The state of a run in one file, PLACE.safetensors, written all or nothing."""
+    """The state of a run in one file, PLACE.safetensors, written atomically."""
 
     def __init__(self, place: Path):
         self.path = place.with_name(place.name + ".safetensors")
 
     def save(self, tensors: Numbers, about: dict) -> None:
-        """Replace what is there."""
+        """Write, replacing any earlier checkpoint."""
         weights.write_tensors(self.path, tensors, about)
 
     def about(self) -> dict:
-        """What the checkpoint says about itself; FileNotFoundError if there is none."""
+        """The header; raises FileNotFoundError if there is no checkpoint."""
         if not self.path.is_file():
             others = (
-                "; there is one of several processes, for `torchrun`"
+                "; there is one of several processes: use `torchrun`"
                 if self.path.with_suffix("").is_dir()
                 else ""
             )
@@ -103,12 +101,12 @@ class Checkpoint:
             tensor.copy_(stored[name])
 
     def delete(self) -> None:
-        """Make sure that there is none."""
+        """Remove it, if there is one."""
         self.path.unlink(missing_ok=True)
 
 
 class SingleProcess:
-    """The runtime of a process that trains by itself."""
+    """The runtime of a single process."""
 
     rank, world_size, shard_size = 0, 1, 1
 
@@ -118,7 +116,7 @@ class SingleProcess:
         grad_accum_steps: int = 1,
         tune: Callable[[nn.Module], None] = lambda model: None,
     ):
-        """tune: changes a model that is to be trained in place, for speed (scale/blocks.py)."""
+        """tune: modifies a model before training, in place, for speed (scale/blocks.py)."""
         self.device, self.grad_accum_steps, self.tune = torch.device(device), grad_accum_steps, tune
 
     def prepare(
@@ -162,7 +160,7 @@ class SingleProcess:
 
 
 def share_of(runtime: Runtime, batch_size: int, part: int = 0) -> slice:
-    """Which examples of a batch this process takes in the given part of a step."""
+    """The slice of a batch that this process takes in the given part of a step."""
     parts = runtime.world_size * runtime.grad_accum_steps
     if batch_size % parts:
         raise ValueError(

@@ -1,13 +1,13 @@
-"""Drawing: one code after another, each chosen from what the model thinks comes next.
+"""Sampling: the codes of a picture are drawn one after another, each given all before it.
 
 B batch, T text tokens, N = h·w image tokens, S = T + N, K codebook, D width, H heads, d = D / H.
 
-Position p needs the keys and values of everything before it, and those do not change: they
-are computed once and kept (`Cache`). Without the cache, drawing N codes would push about N²/2
-image positions through the model, instead of N.
+Position p needs the keys and values of all positions before it. These do not change, so they are
+computed once and kept (`Cache`). Without this cache, drawing N codes would send about N²/2 image
+positions through the model instead of N.
 
-Every candidate has a random stream of its own, made from the seed and its number, so picture
-i of a seed is the same in a batch of one and in a batch of 512.
+Every candidate has its own random stream, derived from the seed and its number, so picture i of
+a seed is the same in a batch of 1 and in a batch of 512.
 """
 
 import math
@@ -19,14 +19,14 @@ from torch import Tensor
 
 from minidalle.transformer import DALLE, attention
 
-MOST_GUIDANCE = 1e6  # more would overflow, and nothing is left to exaggerate
+MOST_GUIDANCE = 1e6  # larger values could overflow
 
 
 class Cache:
-    """The keys and values of every layer for all positions; each step writes one more place."""
+    """The keys and values of every layer (a KV cache); each step adds one position."""
 
     def __init__(self, model: DALLE, text: Tensor, num_samples: int = 1):
-        """Send captions (B, T) through the model, each for `num_samples` pictures."""
+        """Run captions (B, T) through the model, each repeated for `num_samples` pictures."""
         c, text = model.config, text.repeat_interleave(num_samples, 0)
         shape = len(text), c.heads, c.text_len + c.image_len, c.width // c.heads  # (B, H, S, d)
         x = model.embed_text(text)
@@ -35,7 +35,7 @@ class Cache:
         self.append(x)
 
     def append(self, x: Tensor) -> Tensor:
-        """Send the next n positions, (B, n, D), through all layers; returns them, (B, n, D)."""
+        """Run the next n positions, (B, n, D), through all layers → (B, n, D)."""
         new = slice(self.length, self.length + x.shape[1])
         for layer, block in enumerate(self.model.blocks):
             mask = self.model.mask(layer)[new, : new.stop]
@@ -46,7 +46,7 @@ class Cache:
     def attend(
         self, layer: int, new: slice, q: Tensor, k: Tensor, v: Tensor, mask: Tensor
     ) -> Tensor:
-        """Keep k and v, (B, H, n, d), and let the queries look at everything that is kept."""
+        """Append k and v, (B, H, n, d), and let the queries attend to everything cached."""
         keys, values = self.keys[layer][:, :, : new.stop], self.values[layer][:, :, : new.stop]
         keys[:, :, new], values[:, :, new] = k, v
         return attention(q, keys, values, mask)
@@ -59,11 +59,11 @@ def choose(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Tensor:
-    """One code per row of logits (B, K), given one uniform number u (B,) for each.
+    """Sample one code per row of logits (B, K), from a uniform random number u (B,) for each.
 
-    The codes' probabilities are laid end to end from 0 to 1, and u falls into one of them.
-    top_k keeps the k likeliest codes; top_p the smallest set whose probabilities reach p.
-    Temperature 0 takes the likeliest.
+    This is inverse transform sampling: the first code whose cumulative probability exceeds u.
+    top_k keeps the k likeliest codes; top_p (nucleus sampling) keeps the smallest set whose
+    probabilities sum to p. Temperature 0 takes the likeliest code.
 
     >>> choose(torch.tensor([[0.0, 0.0]]), torch.tensor([0.7])).item()
     1
@@ -71,13 +71,13 @@ def choose(
     if temperature == 0:
         return logits.argmax(-1)
     logits = logits.double()
-    # The largest is set to 0, so that a temperature near 0 cannot turn it into infinity.
+    # The largest logit becomes 0, so that dividing by a small temperature cannot overflow.
     p = ((logits - logits.amax(-1, keepdim=True)) / temperature).softmax(-1)
     if top_k is not None or top_p is not None:
         ranked, code = p.sort(dim=-1, descending=True, stable=True)
         if top_k is not None:
             ranked[:, top_k:] = 0
-        if top_p is not None:  # a code stays if those before it do not reach p yet
+        if top_p is not None:  # a code stays if those before it sum to less than p
             ranked[ranked.cumsum(-1) - ranked >= top_p * ranked.sum(-1, keepdim=True)] = 0
         p = torch.zeros_like(p).scatter(-1, code, ranked)
     cdf = p.cumsum(-1)
@@ -85,7 +85,7 @@ def choose(
 
 
 def uniforms(seed: int, first: int, count: int, n: int) -> Tensor:
-    """The random numbers in [0, 1) of candidates first, first + 1, …: (count, n) float64."""
+    """Uniform numbers in [0, 1) for candidates first, first + 1, …: (count, n) float64."""
     streams = [
         torch.Generator().manual_seed(seed * 1_000_003 + i) for i in range(first, first + count)
     ]
@@ -97,7 +97,7 @@ def sample(
 ) -> Tensor:
     """Draw `num_samples` pictures for each framed caption (B, T): codes (B · num_samples, N).
 
-    Candidates are numbered from `first` on, over the whole result. `how` is passed on to
+    Candidates are numbered from `first`, over the whole result. `how` is passed on to
     `complete`: temperature, top_k, top_p, guidance with null_text, cache, progress.
     """
     blank = text.new_zeros(len(text) * num_samples, model.config.image_len, dtype=torch.long)
@@ -122,12 +122,12 @@ def complete(
 ) -> Tensor:
     """Redraw the rectangle of codes from box = (top, left) to the bottom-right corner.
 
-    text (B, T), codes (B · num_samples, N): the samples of a caption stand together. Everything
-    above and to the left of the box is kept. With guidance g ≠ 1 the caption's influence is
-    exaggerated: logits = those without caption + g · (with - without); `null_text` (T,) is the
-    frame of the empty caption. Each branch has a cache of its own. `progress` may wrap the
-    iterator over positions; `cache` may be a faster one (scale/cache.py). Returns new codes; what
-    was passed in is not changed.
+    text (B, T), codes (B · num_samples, N), with the samples of each caption adjacent. Codes above
+    and to the left of the box are kept. Classifier-free guidance g ≠ 1 strengthens the caption:
+    logits = unconditional + g · (conditional - unconditional), where `null_text` (T,), the frame
+    of the empty caption, gives the unconditional ones; each branch has its own cache. `progress`
+    may wrap the iterator over positions; `cache` may be a faster one (scale/cache.py). Returns new
+    codes and leaves the given ones unchanged.
     """
     check(model, text, codes, box, temperature, top_k, top_p, guidance, null_text)
     config, codes = model.config, codes.clone()
@@ -150,7 +150,7 @@ def complete(
 
 
 def check(model, text, codes, box, temperature, top_k, top_p, guidance, null_text) -> None:
-    """One sentence about the first thing that is wrong with what `complete` was given."""
+    """Raise ValueError, in one sentence, about the first bad argument of `complete`."""
     N, K, side = model.config.image_len, model.config.codebook_size, model.config.grid
     if codes.ndim != 2 or codes.shape[1] != N or len(codes) % len(text):
         raise ValueError(

@@ -1,12 +1,12 @@
 """One plain loop for every model.
 
-A step is: take the batch of that step, compute the loss, step the optimiser. Everything the
-loop draws at random is a function of (seed, step), so nothing random has to be saved: a run
-that was stopped goes on to exactly the numbers it would have had. Whatever depends on how many
-processes take part is asked of a `Runtime`.
+A step takes its batch, computes the loss and its gradient, and steps the optimiser. All
+randomness is a function of (seed, step), so no random state is saved, and a resumed run gives
+exactly the same numbers as one that was never stopped. Everything that depends on the number of
+processes is left to a `Runtime`.
 
-Learning rate, temperature and KL weight are pure functions of how far the run has come, t in
-[0, 1]; none of them is stored or multiplied along the way.
+Learning rate, temperature and KL weight are pure functions of the progress t in [0, 1] of the
+run; none of them is stored or updated.
 """
 
 import copy
@@ -55,13 +55,13 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     )
 
 
-# ---- what is trained --------------------------------------------------------------------
+# ---- jobs -------------------------------------------------------------------------------
 
 
 def plain_loss(
     model: nn.Module, batch: Batch, t: float, gather: Callable
 ) -> tuple[Tensor, Numbers]:
-    """The loss that the model itself computes, and its parts."""
+    """The loss that the model's `forward` computes, and its parts."""
     return model(*batch)
 
 
@@ -72,24 +72,24 @@ def plain_log(parts: Numbers) -> dict[str, float]:
 
 @dataclass
 class Job:
-    """What differs between the models: the batch of a step, its loss, and what to log."""
+    """What differs between models: the batch of a step, the loss, and what to log."""
 
     name: str
     model: nn.Module
     batch: Callable[[int, slice], Batch]  # of (step, which of its examples)
     loss: Callable[..., tuple[Tensor, Numbers]] = plain_loss  # of (model, batch, t, gather)
     log: Callable[[Numbers], dict[str, float]] = plain_log
-    load_ema_at: float = 1.0  # at this share of the run the weights become their averages
-    whole_batch: bool = False  # the loss compares the batch with itself: no gradient accumulation
-    partly_frozen: bool = False  # at times some parameters get no gradient
-    start: Start | None = None  # the first values of a model that was made without any
+    load_ema_at: float = 1.0  # at this share of the run the weights are set to their EMA
+    whole_batch: bool = False  # the loss couples all examples: no gradient accumulation
+    partly_frozen: bool = False  # in some steps some parameters get no gradient
+    start: Start | None = None  # initial values, for a model that was made without any
 
 
 # ---- the state of a run -----------------------------------------------------------------
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; only matrices and kernels decay, not biases, gains or embeddings."""
+    """AdamW with weight decay on matrices and kernels only, not on biases, gains or embeddings."""
     decay, keep, scalars = [], [], []
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
@@ -98,14 +98,14 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
             )
             (decay if is_matrix else keep if parameter.ndim else scalars).append(parameter)
     groups = [{"params": decay, "weight_decay": config.weight_decay}]
-    # Scalars, which are never split over processes, must not be mixed with what may be.
+    # Scalars, which are never sharded, must not be mixed with parameters that are.
     groups += [{"params": group, "weight_decay": 0.0} for group in (keep, scalars) if group]
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
 
 
 class State:
-    """Everything a stopped run needs to go on: weights, their average, the optimiser's moments,
-    and the sums of the log's unfinished row."""
+    """The state of a run: weights, their exponential moving average (EMA), the optimiser's
+    moments, and the sums for the next row of the log."""
 
     def __init__(self, job: Job, config: TrainConfig, runtime: Runtime = SingleProcess()):
         self.step, self.runtime = 0, runtime
@@ -116,7 +116,7 @@ class State:
         self.sums: Numbers = {}
 
     def tensors(self) -> Numbers:
-        """All of it as named tensors, or this process's shards of them."""
+        """The state as named tensors, or this process's shards of them."""
         named = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         named |= {f"ema.{name}": t for name, t in self.ema.state_dict().items()}
         named |= {f"sums.{name}": t for name, t in self.sums.items()}
@@ -128,9 +128,9 @@ class State:
 
     @torch.no_grad()
     def restore(self, checkpoint: Checkpoint, run: dict) -> float:
-        """Take up the run of a checkpoint; returns the seconds it has taken.
+        """Continue the run of a checkpoint; returns the seconds it has taken so far.
 
-        ValueError if it is not the run that `run` describes.
+        Raises ValueError if it is not the run that `run` describes.
         """
         about = checkpoint.about()
         if different := differences(run, about):
@@ -148,13 +148,13 @@ class State:
 
     @torch.no_grad()
     def load_ema(self) -> None:
-        """Let the weights become their averages."""
+        """Set the weights to their EMA."""
         for parameter, average in zip(self.model.parameters(), self.ema.parameters()):
             parameter.copy_(average)
 
     @torch.no_grad()
     def update_ema(self, decay: float) -> None:
-        """Move the averages towards the current weights, faster in the first steps."""
+        """Move the EMA towards the current weights, faster in the first steps."""
         decay = min(decay, (1 + self.step) / (10 + self.step))
         pairs = list(zip(self.ema.parameters(), self.model.parameters()))
         for is_scalar in (False, True):
@@ -164,7 +164,7 @@ class State:
 
 
 def differences(run: dict, about: dict) -> list[str]:
-    """What a checkpoint says otherwise: {"seed": 1} and {"seed": 2} → ["seed 2, not 1"]."""
+    """Where a checkpoint differs: {"seed": 1} and {"seed": 2} → ["seed 2, not 1"]."""
     found = []
     for name, value in run.items():
         other = about.get(name)
@@ -179,7 +179,7 @@ def differences(run: dict, about: dict) -> list[str]:
 
 
 def take_step(job: Job, config: TrainConfig, state: State) -> None:
-    """One step of training; adds its loss, parts and times to state.sums."""
+    """One training step; adds its loss, parts and times to state.sums."""
     runtime, begin, waited, found = state.runtime, time.perf_counter(), 0.0, {}
     state.optimizer.zero_grad()
     if state.step == round(job.load_ema_at * config.steps):
@@ -223,14 +223,14 @@ def train(
     runtime: Runtime = SingleProcess(),
     **about,
 ) -> None:
-    """Train job.model for config.steps steps and leave its averaged weights in `out`.
+    """Train job.model for config.steps steps and save the EMA of its weights in `out`.
 
-    Writes NAME.csv (a row per log_every steps), a checkpoint (every save_every seconds, and on
-    Ctrl-C) and at the end NAME.safetensors, with `about` in its header. With `resume` the run goes
-    on from the checkpoint. A loss that is not finite raises FloatingPointError and leaves the last
-    checkpoint as it was.
+    Writes NAME.csv (a row every log_every steps), a checkpoint (every save_every seconds, and on
+    Ctrl-C) and at the end NAME.safetensors, with `about` in its header. `resume` continues from
+    the checkpoint. Raises FloatingPointError, and keeps the last checkpoint, if the loss or the
+    gradient is not finite.
     """
-    share_of(runtime, config.batch_size)  # fails here if it cannot be shared
+    share_of(runtime, config.batch_size)  # fails here if it cannot be split evenly
     state, spent = State(job, config, runtime), 0.0
     checkpoint, table = runtime.checkpoint(out / f"{job.name}.checkpoint"), out / f"{job.name}.csv"
     run = {
@@ -282,10 +282,10 @@ def train(
 
 @contextmanager
 def asked_to_stop():
-    """An event that Ctrl-C sets, so that the step under way is finished and nothing is torn."""
+    """An event that Ctrl-C sets, so that the loop can finish its step before it stops."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may listen to signals
+        yield stop  # only the main thread can handle signals
         return
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
@@ -295,7 +295,7 @@ def asked_to_stop():
 
 
 def add_row(table: Path, state: State, config: TrainConfig, job: Job) -> dict[str, float]:
-    """Average the sums since the last row, append them to the CSV, and begin new sums."""
+    """Append the averages since the last row to the CSV, and reset the sums."""
     steps, seconds = state.sums["steps"], state.sums["seconds"]
     mean = {name: value / steps for name, value in state.sums.items()}
     parts = {n: mean[n] for n in mean if n not in ("loss", "steps", "seconds", "data")}
@@ -322,7 +322,7 @@ def add_row(table: Path, state: State, config: TrainConfig, job: Job) -> dict[st
 def cut_table(table: Path, step: int) -> None:
     """Drop rows later than `step`: a killed run may have logged more than it saved.
 
-    The last row may be torn, and goes too. A log that somebody has edited is set aside.
+    An incomplete last row is dropped too. A log that was edited is renamed to NAME.csv.old.
     """
     if not table.exists():
         return
@@ -339,14 +339,15 @@ def cut_table(table: Path, step: int) -> None:
     aside = table.with_name(table.name + ".old")
     table.replace(aside)
     print(
-        f"minidalle: {table} is not as it was written: set aside as {aside.name}", file=sys.stderr
+        f"minidalle: {table} was changed since it was written: renamed to {aside.name}",
+        file=sys.stderr,
     )
 
 
 def steps_in(
     minutes: float, job: Job, config: TrainConfig, runtime: Runtime = SingleProcess()
 ) -> int:
-    """How many steps fit into the minutes, by timing some on a copy that is thrown away."""
+    """The number of steps that fit into `minutes`, from timing some on a copy of the model."""
     start = time.monotonic()
     trial = replace(job, model=copy.deepcopy(job.model))
     state = State(trial, config, runtime)
@@ -355,5 +356,5 @@ def steps_in(
     while not runtime.any_rank(time.monotonic() - begin >= 10 and state.step - first >= 10):
         take_step(trial, config, state)
     rate = (state.step - first) / (time.monotonic() - begin)
-    steps = torch.tensor(rate * (minutes * 60 - (time.monotonic() - start)))  # timing took some
+    steps = torch.tensor(rate * (minutes * 60 - (time.monotonic() - start)))  # less the timing
     return max(1, int(runtime.mean({"steps": steps.double()})["steps"]))

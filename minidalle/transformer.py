@@ -1,4 +1,4 @@
-"""One stream: a transformer that reads a caption and then writes a picture, code by code.
+"""The transformer: one stream of tokens, first the caption, then the picture, code by code.
 
 B batch, T text tokens, N image tokens, S = T + N, V text vocabulary, K codebook, D width,
 H heads, d = D / H.
@@ -6,11 +6,10 @@ H heads, d = D / H.
     input     start  t1  t2 … t(T-1) │ start-of-image  i1  i2 … i(N-1)
     predicts  t1     t2  t3 …   –    │ i1              i2  i3 … iN
 
-A position of the image part holds the code before it and is told, by a row and a column
-embedding, where the code it has to predict will lie. Captions are framed by `BPE.frame`:
-start-of-text, the caption, then one learned pad for each empty position. The pads are
-ordinary tokens: they are attended to, and predicting them counts in the loss, which is how
-the model learns where captions end. Ramesh et al. 2021, section 2.2 and appendix B.
+An image position receives the code before it, plus a row and a column embedding of the place
+whose code it predicts. Captions are framed by `BPE.frame`: start-of-text, the caption, then a
+learned pad for each empty position. Pads are ordinary tokens: they are attended to and predicted,
+so the model learns where captions end. Ramesh et al. 2021, section 2.2 and appendix B.
 """
 
 import math
@@ -25,7 +24,7 @@ from minidalle.masks import layer_kinds, layer_masks
 
 
 def attention_weights(q: Tensor, k: Tensor, mask: Tensor) -> Tensor:
-    """How much each query takes from each key: q, k (B, H, S, d), mask (S, S) → (B, H, S, S)."""
+    """The weight of each key for each query: q, k (B, H, S, d), mask (S, S) → (B, H, S, S)."""
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
     return scores.masked_fill(~mask, -math.inf).softmax(-1)
 
@@ -58,7 +57,7 @@ class Block(nn.Module):
 
 
 class DALLE(nn.Module):
-    """12.3 B parameters at the paper's size; the same lines at every size."""
+    """The transformer; 12.3 B parameters at the paper's size."""
 
     config_class = DALLEConfig
 
@@ -82,7 +81,7 @@ class DALLE(nn.Module):
         self.make_masks()
 
     def make_masks(self) -> None:
-        """The masks of the layers, one for each kind."""
+        """Register the masks as buffers, one for each kind of layer."""
         for kind, mask in zip(self.kinds, layer_masks(self.config)):
             self.register_buffer(f"mask_{kind}", mask, persistent=False)
 
@@ -99,7 +98,7 @@ class DALLE(nn.Module):
     def embed_image(self, codes: Tensor) -> Tensor:
         """The first n codes (B, n) → inputs of image positions 0…n, (B, n + 1, D).
 
-        All N codes give N inputs, not N + 1: nothing is left for the last one to predict.
+        All N codes give N inputs, not N + 1: after the last code there is nothing to predict.
         """
         codes = codes[:, : self.config.image_len - 1]
         start = self.start_of_image.expand(len(codes), 1, -1)
@@ -111,7 +110,7 @@ class DALLE(nn.Module):
         return (self.row.weight[:, None] + self.column.weight[None, :]).flatten(0, 1)
 
     def hidden(self, text: Tensor, image: Tensor) -> Tensor:
-        """The stream after the last block: text (B, T), image (B, n ≤ N) → (B, T + n', D)."""
+        """The stream after the last norm: text (B, T), image (B, n ≤ N) → (B, T + n', D)."""
         x = torch.cat([self.embed_text(text), self.embed_image(image)], dim=1)
         S = x.shape[1]
         for layer, block in enumerate(self.blocks):
@@ -119,15 +118,15 @@ class DALLE(nn.Module):
         return self.norm(x)
 
     def logits(self, text: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of the next token: of text (B, T - 1, text vocabulary), of codes (B, n', K).
+        """Logits of the next token: text (B, T - 1, text vocabulary), codes (B, n', K).
 
-        Two heads, because a position knows which kind of token comes next.
+        There are two heads, because the position determines which kind of token comes next.
         """
         x, T = self.hidden(text, image), self.config.text_len
         return self.text_head(x[:, : T - 1]), self.image_head(x[:, T:])
 
     def forward(self, text: Tensor, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean cross-entropies in nats, text weighted 1/8 and image 7/8 (paper, section 2.2).
+        """The loss: mean cross-entropy in nats, text weighted 1/8 and image 7/8 (section 2.2).
 
         text (B, T) framed captions, image (B, N) codes. Returns (loss, parts).
         """
@@ -141,9 +140,9 @@ class DALLE(nn.Module):
 def initial(
     name: str, shape: torch.Size, config: DALLEConfig, generator: torch.Generator | None = None
 ) -> Tensor:
-    """What a parameter begins as, by its name.
+    """The initial values of a parameter, by its name.
 
-    | parameter                                | begins as                   | weight decay |
+    | parameter                                | initial values              | weight decay |
     |------------------------------------------|-----------------------------|--------------|
     | embeddings (text, code, row, column)     | N(0, 1/√D)                  | no           |
     | linear layers that end a residual branch | N(0, 1/√D / √(2 · layers))  | yes          |
@@ -151,8 +150,8 @@ def initial(
     | biases                                   | 0                           | no           |
     | gains of the layer norms                 | 1                           | no           |
 
-    The standard deviation 1/√D keeps the size of what passes through. It is 0.016 at the
-    paper's width; GPT's conventional 0.02 suits its widths and is five times too small at ours.
+    The standard deviation 1/√D preserves the scale of activations. It is 0.016 at the paper's
+    width; GPT's conventional 0.02 suits GPT's widths and is five times too small for tiny's.
     """
     if name.endswith("bias"):
         return torch.zeros(shape)

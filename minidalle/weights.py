@@ -1,7 +1,7 @@
-"""Models in files: tensors and plain text only, so that opening one runs no code.
+"""Models in files: tensors and plain text only, so that loading one runs no code.
 
-A file is in safetensors format. Its header carries which model it holds, the configuration,
-and how it was made (command, seed, steps, minutes, machine).
+Files are in safetensors format. The header holds the kind of model, its configuration, and how
+it was trained (command, seed, steps, minutes, machine).
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
 
 
 def read_tensors(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict]:
-    """What `write_tensors` wrote; ValueError, in one sentence, if the file is something else."""
+    """Read what `write_tensors` wrote; raises ValueError, in one sentence, for any other file."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no weight file {path}")
     try:
@@ -46,7 +46,7 @@ def read_tensors(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], d
     except KeyError:
         raise ValueError(f"{path} holds tensors, but minidalle did not write it") from None
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise ValueError(f"{path} is not a whole weight file ({error})") from None
+        raise ValueError(f"{path} is not a complete weight file ({error})") from None
 
 
 def read_about(path: Path) -> dict:
@@ -55,7 +55,7 @@ def read_about(path: Path) -> dict:
 
 
 def plain(config) -> dict:
-    """A frozen dataclass as it looks after a trip through JSON (tuples become lists)."""
+    """A dataclass as a dict of JSON values (tuples become lists)."""
     return json.loads(json.dumps(asdict(config)))
 
 
@@ -76,22 +76,21 @@ def save(
 ) -> None:
     """Save a model with its configuration; `half` stores float16, at half the size.
 
-    `tensors` are its weights where it holds only a part of them.
+    `tensors` are the full weights, if `model` holds only shards of them.
     """
     tensors = model.state_dict() if tensors is None else tensors
     if half:
         tensors = {name: tensor.half() for name, tensor in tensors.items()}
-    name = type(model.config).__name__.removesuffix(
-        "Config"
-    )  # (a sharded model's own class is renamed)
+    # From the config, because sharding renames the model's class.
+    name = type(model.config).__name__.removesuffix("Config")
     write_tensors(path, tensors, {"model": name, "config": plain(model.config), **about})
 
 
 def load(path: Path, kind: type[Model]) -> Model:
-    """Build the model that a file describes and fill it, in float32 and ready to use.
+    """Load a model from a file, in float32 and evaluation mode.
 
-    kind: `DVAE`, say, whose `config_class` reads the configuration. Raises ValueError or
-    FileNotFoundError, in one sentence, for a missing, cut-off or foreign file.
+    kind: the model's class, such as `DVAE`, with a `config_class`. Raises ValueError or
+    FileNotFoundError, in one sentence, if the file is missing, truncated or of another kind.
     """
     tensors, about = read_tensors(path)
     if about.get("model") != kind.__name__:

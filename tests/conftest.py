@@ -47,7 +47,7 @@ def shipped(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def copy(shipped, tmp_path) -> Path:
-    """The same, to be damaged."""
+    """A copy of it, to be damaged."""
     return Path(shutil.copytree(shipped, tmp_path / "copy"))
 
 
@@ -66,7 +66,7 @@ EVIDENCE = []  # lines of the table of tests/test_peers.py, which is printed aft
 
 @pytest.fixture(scope="session")
 def evidence():
-    """Takes a line of it: what, with what it was compared, cases, largest difference."""
+    """Records a row of docs/parity.md: what, compared with what, cases, largest difference."""
     docs = (Path(__file__).parents[1] / "docs" / "parity.md").read_text("utf-8")
 
     def add(what: str, peer: str, cases: int, difference: float) -> None:

@@ -1,4 +1,4 @@
-"""The benchmarks run, at a toy size, and their figures are what they say."""
+"""The benchmarks run at a toy size, and their figures are right."""
 
 import json
 from concurrent.futures import ProcessPoolExecutor
@@ -110,7 +110,7 @@ def test_the_table_is_put_between_the_marks(tmp_path):
 
 
 def test_turns_are_taken(monkeypatch):
-    """What a slow machine costs one of the two it costs the other."""
+    """A slow machine slows both sides alike."""
     order, clock = [], iter(range(100))
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
     peers = {"peer": lambda: order.append("theirs")}
@@ -131,7 +131,7 @@ def test_turns_are_taken(monkeypatch):
 
 
 def test_figures_by_hand():
-    """In the slow turn both were slow; and one measurement of a peer has to do for all turns."""
+    """Both sides are slow in the slow turn; a single measurement of a peer serves all turns."""
     row = timing.Row("x", "y", [10, 1, 12], [5, 0.5, 4])
     assert row.figures() | {"p10": 0, "p90": 0} == {
         "what": "x",
@@ -153,7 +153,7 @@ def test_limits_of_this_machine_are_of_a_credible_size():
 
 
 @pytest.mark.process
-def test_memory_that_is_taken_is_seen():
+def test_memory_use_is_measured():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         _, grown = pool.submit(timing.watched, partial(torch.zeros, 100_000_000)).result()
     assert 3.6e8 < grown < 5e8

@@ -246,13 +246,13 @@ def test_a_wrong_file_is_refused(bpe, tmp_path):
     ]
     for content in wrong:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="truncated or no vocabulary"):
+        with pytest.raises(ValueError, match="truncated or not a vocabulary"):
             BPE.load(path)
 
 
 def test_training_on_bad_input():
     with pytest.raises(ValueError, match="at least 256"):
         BPE.train(["a"], 255)
-    with pytest.raises(ValueError, match="list of texts"):
+    with pytest.raises(ValueError, match="texts must be a list"):
         BPE.train("a text", 300)
     assert BPE.train([], 300).vocab_size == BPE.train(["a"], 256).vocab_size == 256

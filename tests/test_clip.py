@@ -72,8 +72,8 @@ def test_loss_of_two_pairs_by_hand():
     assert loss == pytest.approx((rows + columns) / 2) == pytest.approx(0.3616, abs=1e-4)
 
 
-def test_a_picture_of_no_caption_is_a_wrong_answer():
-    """Rows as above; each column has one more rival, 1 below its partner."""
+def test_a_picture_without_a_caption_is_a_negative():
+    """Rows as above; each column has one more negative, 1 below its partner."""
     rows = (math.log(1 + math.exp(-2)) + math.log(2)) / 2
     columns = math.log(1 + 2 * math.exp(-1))
     loss = contrastive_loss(torch.tensor([[2.0, 0.0], [1.0, 1.0], [1.0, 0.0]])).item()

@@ -180,7 +180,7 @@ def test_truncated_weights(copy, refused, name):
 
 
 class Trap:
-    """What runs when somebody unpickles it."""
+    """Runs code when it is unpickled."""
 
     def __init__(self, sprung: Path):
         self.sprung = sprung
@@ -235,7 +235,7 @@ def train(model: str, data: str, out: Path, *more: str) -> int:
 def test_train_all_four_then_draw(photos, tmp_path, capsys):
     out = tmp_path / "runs" / "photos"
     assert train("bpe", photos, out) == 0
-    assert "tokens, of 12 captions" in capsys.readouterr().out
+    assert "tokens, from 12 captions" in capsys.readouterr().out
     for model in ("dvae", "clip", "dalle"):
         assert train(model, photos, out, "--steps", "3", "--seed", "7") == 0
         assert capsys.readouterr().out.splitlines()[-1] == str(out / f"{model}.safetensors")
@@ -247,7 +247,7 @@ def test_train_all_four_then_draw(photos, tmp_path, capsys):
     assert draw(out, tmp_path / "sheet.png") == 0
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, monkeypatch):
+def test_a_resumed_run_reaches_the_same_weights(photos, tmp_path, capsys, monkeypatch):
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     assert train("dvae", photos, straight, "--steps", "4") == 0
     with monkeypatch.context() as patch:
@@ -261,7 +261,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, mon
         patch.setattr(training, "take_step", interrupted)
         capsys.readouterr()
         assert train("dvae", photos, stopped, "--steps", "4") == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "minidalle: stopped; add --resume to go on"
+    assert (
+        capsys.readouterr().err.splitlines()[-1] == "minidalle: stopped; add --resume to continue"
+    )
     assert not (stopped / "dvae.safetensors").exists()
     assert train("dvae", photos, stopped, "--steps", "1", "--resume") == 2  # it has done two
     assert train("dvae", photos, stopped, "--resume") == 0
@@ -270,7 +272,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(photos, tmp_path, capsys, mon
 
 
 def test_minutes_become_steps(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "steps_in", lambda minutes, job, how, team: round(2 * minutes))
+    monkeypatch.setattr(training, "steps_in", lambda minutes, job, how, runtime: round(2 * minutes))
     assert train("dvae", photos, tmp_path, "--minutes", "1.5") == 0
     assert weights.read_tensors(tmp_path / "dvae.safetensors")[1]["steps"] == 3
     # The same words and --resume are the same run, though the machine may be faster by now.
@@ -307,7 +309,7 @@ def test_bad_data(tmp_path, refused, model):
     out, folder = tmp_path / "out", tmp_path / "folder"
     folder.mkdir()
     words = ["train", model, "--preset", "speck", "--out", out, "--data"]
-    assert "no data set" in refused(*words, "photographs")
+    assert "not a data set" in refused(*words, "photographs")
     assert "holds no picture" in refused(*words, folder)
     (folder / "a.png").write_text("not a picture")
     (folder / "a.txt").write_text("a caption")
@@ -337,7 +339,7 @@ def test_foreign_checkpoint(photos, copy, refused):
     shutil.copy(copy / "dvae.safetensors", checkpoint)
     assert "no checkpoint" in refused(*words)
     checkpoint.write_bytes(b"nothing")
-    assert "not a whole weight file" in refused(*words)
+    assert "not a complete weight file" in refused(*words)
 
 
 def test_a_loss_that_is_not_finite(photos, tmp_path, capsys, monkeypatch):
@@ -400,7 +402,7 @@ def test_help_does_not_import_torch():
 
 
 @pytest.mark.process
-def test_nobody_listens(tmp_path):
+def test_a_closed_pipe(tmp_path):
     (tmp_path / "bpe.json").touch()
     command = [sys.executable, "-m", "minidalle", "train", "bpe", "--data", "emoji", "--resume"]
     process = subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE,

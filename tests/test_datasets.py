@@ -103,7 +103,7 @@ def test_shares_add_up():
 
 
 def test_unknown_and_empty_data(tmp_path):
-    with pytest.raises(ValueError, match="'kittens' is no data set: say scenes, emoji, both"):
+    with pytest.raises(ValueError, match="'kittens' is not a data set: use scenes, emoji, both"):
         open_data("kittens")
     with pytest.raises(ValueError, match="holds no picture NAME.png with a caption NAME.txt"):
         open_data(str(tmp_path))

@@ -1,4 +1,4 @@
-"""Pictures from outside: what is refused, and which part of a picture is looked at."""
+"""Pictures from files: what is refused, and how pictures are cropped."""
 
 import io
 from random import Random
@@ -69,7 +69,7 @@ def test_pictures_are_upright(kind):
 
 
 @pytest.mark.parametrize("chunk", [b"zTXta\0\1", b"iCCPsRGB\0\7", b"cHRM\0", b"pHYs", b"tEXt"])
-def test_notes_do_not_make_a_png_unreadable(chunk):
+def test_metadata_do_not_make_a_png_unreadable(chunk):
     whole = encoded(noise(8, 8), "PNG")
     length, wrong_sum = (len(chunk) - 4).to_bytes(4, "big"), bytes(4)
     noted = whole[:33] + length + chunk + wrong_sum + whole[33:]  # behind the head
@@ -87,7 +87,7 @@ def test_grey_of_16_bits_is_scaled_to_8():
         assert alpha == ([255, 255, 255, 0, 255, 255] if transparent else [255] * 6)
 
 
-def test_want_of_memory_is_no_fault_of_the_picture(monkeypatch):
+def test_memory_errors_are_not_blamed_on_the_picture(monkeypatch):
     def full(*_, **__):
         raise MemoryError
 
@@ -96,7 +96,7 @@ def test_want_of_memory_is_no_fault_of_the_picture(monkeypatch):
         read_picture(io.BytesIO(), "it")
 
 
-def test_what_is_transparent_is_laid_on_white():
+def test_transparency_is_composed_over_white():
     assert (on_white(Image.new("RGBA", (3, 2), (200, 0, 0, 0))) == 255).all()
     assert on_white(Image.new("RGBA", (3, 2), (200, 0, 0, 255))).shape == (2, 3, 3)
 

@@ -1,4 +1,4 @@
-"""Tar shards: as other programs write them, whole or not, and the same batch for everybody."""
+"""Tar shards: as other programs write them, damaged or not; the same batch in every process."""
 
 import io
 import json
@@ -227,7 +227,7 @@ def test_a_shard_that_is_cut_off(folder, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar file" * 100, b"\x1f\x8b\x08" + bytes(2000)])
-def test_what_is_no_shard_has_no_samples(tmp_path, content, caplog):
+def test_other_files_have_no_samples(tmp_path, content, caplog):
     (tmp_path / "a.tar").write_bytes(content)
     assert len(Shard(tmp_path / "a.tar")) == 0 and "no tar file" in caplog.text
     with pytest.raises(
@@ -331,7 +331,9 @@ def test_commands_say_in_one_sentence_what_is_missing(folder, capsys):
         f"{folder}/{{0..5}}.tar": f"there is no file {folder}/3.tar, nor 2 others",
         f"{folder}/{{4..3}}.tar": "names nothing",
         f"{folder}/*.tar": "is not a file: give a range in quotes",
-        f"{folder}/0.tar.gz": "is no data set: say scenes, emoji, both, the path of a folder, or",
+        f"{folder}/0.tar.gz": (
+            "is not a data set: use scenes, emoji, both, the path of a folder, or"
+        ),
     }.items():
         assert main([*words, data]) == 2
         error = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Ids and codes made once: the same bytes however they are made, and learnt from as they are."""
+"""Stored tokens: the same bytes however many processes write them, and used unchanged."""
 
 import multiprocessing
 import os
@@ -68,7 +68,7 @@ def tokenize(shards: str, models: Path, out: Path, *more: str) -> int:
 
 @pytest.fixture(scope="module")
 def made(shards, models, tmp_path_factory) -> Path:
-    """What becomes of the shards, one after the other."""
+    """The tokens of the shards."""
     out, maker = tmp_path_factory.mktemp("tokens"), making.maker_of(*making.open_two(models), T)
     for path in expand(shards):
         making.tokenize_shard(path, models, out, maker)
@@ -157,7 +157,7 @@ def test_killed_while_writing(shards, models, made, tmp_path):
 
 @pytest.mark.process
 def test_a_process_that_is_killed_is_one_sentence():
-    with pytest.raises(OSError, match="a process was killed, maybe for want of memory"):
+    with pytest.raises(OSError, match="a process was killed, maybe for lack of memory"):
         list(making.in_processes(os._exit, [1, 1], 1))
 
 
@@ -177,7 +177,7 @@ def test_ctrl_c(shards, models, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(making, "Shard", interrupted)
     assert tokenize(shards, models, tmp_path / "out") == 130
-    assert capsys.readouterr().err == "minidalle: stopped; the same command goes on\n"
+    assert capsys.readouterr().err == "minidalle: stopped; the same command continues\n"
 
 
 def test_the_callers_threads_are_as_before(shards, models, tmp_path):
@@ -198,7 +198,7 @@ def maker(models):
     return making.maker_of(*making.open_two(models), T)
 
 
-def test_rows_are_read_where_they_lie(made, maker):
+def test_only_the_requested_rows_are_read(made, maker):
     source = tokens.Tokens(tokens.token_files(str(made)), maker)
     stored = [weights.read_tensors(made / name)[0] for name in NAMES]
     text, codes = source.read(range(len(source)))
@@ -378,11 +378,11 @@ def test_what_cannot_be_tokenized(shards, models, made, tmp_path, refused):
     ]
     assert "there is no file" in refused(*words, tmp_path / "{0..3}.tar")
     (tmp_path / "photo.png").touch()
-    assert "photo.png is no tar shard" in refused(*words, tmp_path / "photo.png")
+    assert "photo.png is not a tar shard" in refused(*words, tmp_path / "photo.png")
     for i in range(2):
         (tmp_path / f"part{i}").mkdir()
         write_shard(tmp_path / f"part{i}" / "0.tar", emoji_samples(1))
-    assert "made of several shards" in refused(*words, tmp_path / "part{0..1}" / "0.tar")
+    assert "made from several shards" in refused(*words, tmp_path / "part{0..1}" / "0.tar")
     assert "minidalle train bpe" in refused(*words[:5], "--weights", tmp_path, "--data", shards)
     assert not (tmp_path / "out").exists()
 
@@ -394,6 +394,6 @@ def test_what_is_not_tokens(models, made, refused, tmp_path):
     assert "holds no tokens: `minidalle tokenize` makes them" in refused(*words, tmp_path)
     shutil.copy(made / NAMES[2], tmp_path / "0.tokens.safetensors")
     (tmp_path / "._0.tokens.safetensors").write_bytes(b"\0\5\x16\7")
-    assert "no sample at all" in refused(*words, tmp_path)
+    assert "not a single sample" in refused(*words, tmp_path)
     words[1] = "dvae"
     assert "holds no picture" in refused(*words[:4], "--out", tmp_path / "new", "--data", made)

@@ -67,7 +67,7 @@ def test_kl_equals_torch_distributions():
     assert torch.allclose(kl_from_uniform(logits), D.kl_divergence(q, uniform))
 
 
-def test_kl_from_nothing_to_everything():
+def test_kl_ranges_from_0_to_ln_k():
     flat, certain = torch.zeros(1, 10, 1, 1), torch.zeros(1, 10, 1, 1)
     certain[0, 3] = 100
     assert kl_from_uniform(flat).item() == pytest.approx(0, abs=1e-6)
@@ -123,7 +123,7 @@ def test_decode_paints_from_0_to_1_what_the_soft_path_paints_of_one_hot_codes(dv
     assert torch.allclose(painted, unmap_pixels(torch.sigmoid(mu)), atol=1e-4)
 
 
-def test_encode_takes_the_best_code(dvae, images):
+def test_encode_takes_the_likeliest_code(dvae, images):
     assert dvae.encode(images).equal(dvae.logits(images).argmax(1))
 
 

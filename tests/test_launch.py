@@ -34,7 +34,7 @@ def commands_in(text):
 
 
 def understood(words):
-    """What torchrun, and then minidalle, make of a command."""
+    """A command as parsed by torchrun and then by minidalle."""
     theirs = get_args_parser().parse_args(words[1:])
     assert theirs.module and theirs.training_script == "minidalle"
     return theirs, parser().parse_args(theirs.training_script_args)
@@ -57,7 +57,7 @@ def test_the_lines_in_the_docs_are_understood():
 
 
 def test_the_slurm_script_starts_one_torchrun_on_each_machine(tmp_path):
-    """Run with a `srun` that only says what it was asked."""
+    """Run with a `srun` that only prints its arguments."""
     for name, body in {
         "srun": 'printf "%s\\n" "$*"',
         "scontrol": "echo first; echo second",

@@ -17,7 +17,7 @@ from minidalle.training import Job
 
 @dataclass(frozen=True)
 class LineConfig:
-    """A line through points: its slope and where it begins."""
+    """A line through points: slope and intercept."""
 
     width: int = 1
 
@@ -81,7 +81,7 @@ def test_a_fifth_model_takes_one_row(table, tmp_path, capsys):
 
 def test_an_unknown_model_is_one_sentence(capsys, tmp_path):
     assert train("--out", tmp_path) == 2
-    assert "unknown model 'line': there is bpe, dvae, clip, dalle" in capsys.readouterr().err
+    assert "unknown model 'line': choose from bpe, dvae, clip, dalle" in capsys.readouterr().err
 
 
 def test_what_a_row_needs_comes_before_it():

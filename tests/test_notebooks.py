@@ -69,7 +69,7 @@ def faults_of_one(cell: dict) -> Iterator[str]:
 
 
 def faulty_imports(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
-    """Names imported from minidalle that do not exist or are not meant for others."""
+    """Names imported from minidalle that do not exist or are private."""
     if isinstance(node, ast.Import):
         wanted = [(name.name, None) for name in node.names]
     else:

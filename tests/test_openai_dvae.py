@@ -1,4 +1,4 @@
-"""OpenAI's dVAE: what is written as its package reads it is read as it was."""
+"""OpenAI's dVAE: an exported model is loaded unchanged."""
 
 from dataclasses import replace
 

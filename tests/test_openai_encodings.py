@@ -35,7 +35,7 @@ def test_gpt_2_keeps_upper_case(tmp_path, monkeypatch):
         bpe.save(tmp_path / "own")
 
 
-def test_frames_end_with_an_end(file):
+def test_frames_end_with_end_of_text(file):
     bpe = load_bpe(file)
     assert bpe.frame("cat cat", 5) == [515, 513, 513, 516, 0]
     assert bpe.frame("cat cat cat", 4, truncate=True) == [515, 513, 513, 516]

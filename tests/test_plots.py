@@ -1,4 +1,4 @@
-"""Sheets, curves and figures: what stands where, and nothing half-written."""
+"""Sheets, curves and figures: their layout, and atomic writes."""
 
 from pathlib import Path
 

@@ -45,7 +45,7 @@ def test_a_batch_depends_on_seed_and_step_alone(bpe, dvae):
 
 
 def test_parts_of_a_batch_make_up_the_batch(bpe, dvae):
-    """Whoever loads which part: the same pictures, words and codes."""
+    """Parts loaded separately have the same pictures, words and codes."""
     for job in jobs(bpe, dvae, bpe_dropout=0.3):
         whole, halves = job.batch(5), [job.batch(5, part) for part in (slice(0, 4), slice(4, 8))]
         for of_all, *of_parts in zip(whole, *halves):

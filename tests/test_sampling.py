@@ -1,4 +1,4 @@
-"""Drawing, against the slow way: no cache, one whole forward pass for every code."""
+"""Sampling against the slow way: no cache, a full forward pass for every code."""
 
 import pytest
 import torch
@@ -109,7 +109,7 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p(top_p, kept):
     assert set(choose(logits, u, top_p=top_p).tolist()) == kept
 
 
-def test_next_to_no_temperature_is_no_temperature():
+def test_a_tiny_temperature_equals_temperature_0():
     logits = torch.tensor([[3.0, -2.0, 3.5]])
     assert choose(logits, torch.tensor([0.5]), 1e-310).tolist() == [2]
 
@@ -192,7 +192,7 @@ def test_complete_sees_what_is_kept_below_left_of_the_box(model, text):
     ({"guidance": float("nan")}, "guidance must be from 0"),
     ({"guidance": 2.0}, "guidance needs `null_text`"),
 ])  # fmt: skip
-def test_bad_wishes(model, text, how, sentence):
+def test_bad_arguments(model, text, how, sentence):
     with pytest.raises(ValueError, match=sentence) as error:
         complete(model, text, torch.zeros(2, N, dtype=torch.long), **how)
     assert "\n" not in str(error.value)

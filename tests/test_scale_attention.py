@@ -41,7 +41,7 @@ def test_only_large_pictures_are_cut(side, cut, monkeypatch):
     assert bool(calls) == cut and torch.allclose(found, attention(q, k, v, mask), atol=1e-5)
 
 
-def test_what_is_kept_from_inference_can_be_trained_with():
+def test_masks_cached_in_inference_can_be_used_in_training():
     q, k, v = torch.randn(3, 1, 2, 4 + 6 * 5, 8, requires_grad=True)
     pattern = Pattern("row", 4, 5, 3)
     module.hidden_in_windows.cache_clear()

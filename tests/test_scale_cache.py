@@ -1,4 +1,4 @@
-"""The fast cache, against the plain one: the same numbers from fewer."""
+"""The fast cache against the plain one: the same numbers, with less stored."""
 
 import pytest
 import torch
@@ -42,8 +42,8 @@ def test_it_draws_the_same_pictures(model, text, how):
     assert fast.equal(sample(model, text, 3, seed=5, **how))
 
 
-def test_what_can_be_seen_is_kept_and_no_more(model, text):
-    """Rows keep W + 1 places, captions are kept once, only the first positions come together."""
+def test_only_visible_positions_are_stored(model, text):
+    """Rows store W + 1 positions, captions are stored once, only the first call has n > 1."""
     cache = FastCache(model, text, 5)
     places = {kind: kept.shape[4] for kind, kept in zip(model.kinds, cache.image)}
     assert places == {"row": 5, "column": 16, "convolutional": 16}
@@ -69,7 +69,7 @@ def test_a_caption_goes_through_once_however_many_pictures(model, text, num_samp
 
 
 def test_the_model_is_left_as_it_was(model):
-    """Meanwhile its matrices lie otherwise in memory; also if drawing is broken off."""
+    """Its matrices are restored to their memory layout, even if drawing is interrupted."""
     before = {name: (p.data_ptr(), p.clone()) for name, p in model.named_parameters()}
     onednn = torch.backends.mkldnn.enabled
     with pytest.raises(KeyboardInterrupt), fast_sampling(model):
@@ -80,7 +80,7 @@ def test_the_model_is_left_as_it_was(model):
         assert p.data_ptr() == before[name][0] and p.is_contiguous() and p.equal(before[name][1])
 
 
-def test_what_is_kept_from_inference_does_not_hinder_gradients(text):
+def test_windows_cached_in_inference_can_be_used_with_gradients(text):
     visible.cache_clear()
     model = small_dalle().requires_grad_(True)
     with fast_sampling(model) as cache:

@@ -216,7 +216,7 @@ def test_days():
         rows, "GPU-days"
     )
     assert value(rows, "images at a time") == 16
-    assert value(rows, "done in fact") / value(rows, "forward") == pytest.approx(3.8, abs=0.1)
+    assert value(rows, "executed") / value(rows, "forward") == pytest.approx(3.8, abs=0.1)
     assert {source for *_, source in rows} == {"given", "published", "computed"}
 
 
@@ -244,8 +244,8 @@ def test_table(preset, capsys):
     ("--gpus 0", "1 GPU"),
     ("--gpus 7", "cannot be shared evenly by 7"),
     ("--gpus 64 --image-batch 5", "5 images at a time"),
-    ("--gpu abacus", "there is h100, h200"),
-    ("--preset huge", "there is tiny"),
+    ("--gpu abacus", "choose from h100, h200"),
+    ("--preset huge", "choose from tiny"),
     ("--mfu 40", "not 40"),
     ("--gpus 16 --share hsdp --shard-size 3", "groups of 3"),
     ("--gpus 1", "it fits with --gpus 4"),

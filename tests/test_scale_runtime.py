@@ -230,7 +230,7 @@ def test_two_then_one_then_three(tmp_path, bpe, dvae):
     weights.load(tmp_path / "other" / "dalle.safetensors", DALLE)  # one file, as `draw` wants it
 
 
-def test_a_torn_checkpoint_is_passed_over(tmp_path, bpe, dvae, capfd):
+def test_an_incomplete_checkpoint_is_skipped(tmp_path, bpe, dvae, capfd):
     together(2, run, tmp_path, False, 3, bpe, dvae, "fsdp", -1)  # a checkpoint after every step
     place = tmp_path / "dalle.checkpoint"
     older, newest = sorted(place.glob("step-*"))  # two are kept
@@ -238,7 +238,7 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, bpe, dvae, capfd):
     file = next(newest.glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-100])
     assert next(whole_checkpoints(place))[0] == older
-    assert f"{newest.name} is not whole" in capfd.readouterr().err
+    assert f"{newest.name} is incomplete" in capfd.readouterr().err
     together(2, run, tmp_path, True, None, bpe, dvae)
     assert (tmp_path / "dalle.safetensors").exists()
 
@@ -272,7 +272,7 @@ def test_a_batch_that_cannot_be_shared_evenly(bpe, dvae, tmp_path):
         together(5, share_unevenly, bpe, dvae, tmp_path)
 
 
-def test_nobody_there(monkeypatch, capfd, tmp_path):
+def test_processes_that_are_missing(monkeypatch, capfd, tmp_path):
     for name, value in dict(
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(free_port()),

@@ -223,7 +223,7 @@ def room_of(module: str) -> str:
 
 
 def test_imports_go_one_way():
-    """No arrow up from floor to floor, and no circle within a room."""
+    """No import points up from layer to layer, and there is no cycle within a folder."""
     graph = {}
     for path in (ROOT / "minidalle").rglob("*.py"):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
@@ -285,7 +285,7 @@ def test_imports_do_nothing_else():
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
 
 
-def test_no_file_names_somebodys_folders():
+def test_no_file_names_local_folders():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode != 0:
         pytest.skip("not a git checkout")

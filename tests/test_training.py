@@ -1,4 +1,4 @@
-"""The loop: stopping and going on changes no bit, nothing bad is saved, and it learns."""
+"""The loop: stopping and resuming changes no bit, nothing bad is saved, and it learns."""
 
 import csv
 import os
@@ -165,7 +165,7 @@ def test_a_log_that_somebody_edited_is_set_aside(tmp_path, edited, capsys):
     table.write_text(edited, newline="")
     cut_table(table, 9)
     assert not table.exists() and (tmp_path / "a.csv.old").read_bytes() == edited.encode()
-    assert f"{table} is not as it was written" in capsys.readouterr().err
+    assert f"{table} was changed since it was written" in capsys.readouterr().err
 
 
 def test_a_run_can_be_lengthened(tmp_path, name, whole):

@@ -1,4 +1,4 @@
-"""Files of weights: what goes in comes out, and what is something else is refused unopened."""
+"""Weight files: what is saved is loaded, and other files are refused without running them."""
 
 import json
 import os
@@ -99,7 +99,7 @@ def test_a_pickle_is_refused_and_its_code_does_not_run(tmp_path, dump):
 def test_a_cut_off_file(whole, share):
     data = whole.read_bytes()
     whole.write_bytes(data[: int(share * len(data))])
-    assert "is not a whole weight file" in refused(whole)
+    assert "is not a complete weight file" in refused(whole)
 
 
 def test_a_missing_file_and_a_folder(tmp_path):

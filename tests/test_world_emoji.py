@@ -194,7 +194,7 @@ def test_a_spoilt_pack_gets_one_sentence(tmp_path, spoil):
         np.savez(path, pixels=np.array([{}], dtype=object))
     else:
         path.write_bytes(whole[: len(whole) // 2] if spoil == "truncated" else b"")
-    with pytest.raises(ValueError, match="is not a whole emoji pack"):
+    with pytest.raises(ValueError, match="is not a complete emoji pack"):
         emoji.load_pack(path)
 
 

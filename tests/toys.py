@@ -26,7 +26,7 @@ NULL_TEXT = torch.tensor([10, 12, 13, 14, 15])
 
 
 def small_dalle(attention="sparse"):
-    """A model of three layers, far from its first values, without gradient."""
+    """A model of three layers, far from its initial values, without gradient."""
     torch.manual_seed(0)
     model = DALLE(replace(SMALL, attention=attention))
     for parameter in model.parameters():

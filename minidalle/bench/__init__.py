@@ -1,1 +1,1 @@
-"""How fast it all is, beside the machine's limits and the peers."""
+"""Benchmarks: speed, compared with the machine's limits and with other packages."""

@@ -1,8 +1,8 @@
-"""Every path that somebody waits for, beside its peers and the machine's limits.
+"""Benchmarks of everything that takes time, compared with peers and with the machine's limits.
 
-B images at a time, N image tokens, P parameters. How a figure comes about is in timing.py, the
-peers are in peers.py. Only FLOPs that the model needs count (`plan.forward_flops`), whatever was
-computed besides. Random tokens and weights are as fast as learned ones.
+B images at a time, N image tokens, P parameters. The method is in timing.py, the peers (other
+packages for the same task) in peers.py. Only FLOPs that the model needs are counted
+(`plan.forward_flops`). Random tokens and weights are as fast as learned ones.
 """
 
 import sysconfig
@@ -43,18 +43,15 @@ from minidalle.scale.plan import forward_flops
 from minidalle.training import Job, State, take_step
 from minidalle.transformer import DALLE
 
-# The size at which CPUs are compared: 64 text and 256 image tokens.
+# The size for benchmarks on CPUs: 64 text and 256 image tokens.
 MIDDLE = DALLEConfig(
     vocab_size=1024, text_len=64, codebook_size=1024, grid=16, width=256, depth=6, heads=8, kernel=5
 )
-BATCHES = (1, 8, 32, 64)  # candidates that are drawn together
+BATCHES = (1, 8, 32, 64)  # candidates drawn at a time
 CANDIDATES, KEPT = 512, 32
-LETTERS, MERGES = (
-    5_000_000,
-    16_384,
-)  # of the text that a vocabulary is learned from, and what is learned
-SCENES = 4000  # captions to cut, pictures to paint
-STREAMS = ((64, 32, 1), (32, 8, 20))  # text tokens, side of the grid, and how often in a turn
+LETTERS, MERGES = 5_000_000, 16_384  # of the corpus, and learned from it
+SCENES = 4000  # captions to encode, pictures to paint
+STREAMS = ((64, 32, 1), (32, 8, 20))  # text tokens, side of the grid, passes per turn
 DVAE_SIZE, CLIP_SIZE = PRESETS["paper"].dvae, OPENAI_CLIP["ViT-B/32"]
 
 
@@ -70,7 +67,7 @@ def tokens(config: DALLEConfig, batch: int, device: torch.device) -> tuple[Tenso
 
 
 def bench_train(asked: Setting) -> list[Row]:
-    """Steps of training: the batch's codes are given; forward, backward, optimiser, average."""
+    """Training steps from given codes: forward, backward, optimiser, weight average."""
     config, batch, runtime = asked.config, asked.batch or 8, asked.runtime
     how = TrainConfig(steps=10**6, batch_size=batch, lr=1e-4)
     job = Job("dalle", DALLE(config), lambda step, part: tuple(t[part] for t in given))
@@ -92,7 +89,7 @@ def bench_train(asked: Setting) -> list[Row]:
 def step_of(
     model: torch.nn.Module, optimizer: torch.optim.Optimizer, given: tuple[Tensor, Tensor]
 ) -> None:
-    """One of DALLE-pytorch's steps of training."""
+    """One training step of DALLE-pytorch."""
     optimizer.zero_grad()
     model(*given, return_loss=True).backward()
     optimizer.step()
@@ -100,7 +97,7 @@ def step_of(
 
 @torch.no_grad()
 def bench_sample(asked: Setting) -> list[Row]:
-    """Drawing some candidates of one caption, code by code."""
+    """Sampling candidates of one caption, code by code."""
     config, device, rows = asked.config, asked.runtime.device, []
     dtype = torch.bfloat16 if asked.bf16 else torch.float32
     model = random_model(config, device, dtype)
@@ -117,10 +114,8 @@ def bench_sample(asked: Setting) -> list[Row]:
             theirs["LlamaGen"] = partial(llamagen, batch)
             theirs["DALLE-pytorch, its cache patched"] = partial(draw_all, patched, text, batch)
         theirs["the same products in a bare loop"] = partial(bare_loop, model, batch)
-        flops, bytes_read = (
-            2 * P * config.image_len,
-            P * dtype.itemsize * config.image_len / batch,
-        )  # of an image
+        # Per image.
+        flops, bytes_read = 2 * P * config.image_len, P * dtype.itemsize * config.image_len / batch
         limits = {
             f"2 · {P / 1e6:,.1f} M FLOP a code, as in a large product":
                 lambda: matmul_limit(device, dtype) / flops,
@@ -129,7 +124,7 @@ def bench_sample(asked: Setting) -> list[Row]:
         }  # fmt: skip
         ours = partial(draw_fast, model, text, batch)
         new = beside(asked, f"sampling, batch {batch}", "images/s", batch, ours, theirs, limits)
-        if asked.peer and batch == 8:  # it takes minutes: once is enough
+        if asked.peer and batch == 8:  # takes minutes, so once only
             slow = batch / once(partial(draw_all, peers.dalle_pytorch(config), text, batch), device)
             new.append(replace(new[0], limits=[slow], why="DALLE-pytorch, as shipped"))
         rows += new
@@ -137,13 +132,13 @@ def bench_sample(asked: Setting) -> list[Row]:
 
 
 def draw_fast(model: DALLE, text: Tensor, batch: int) -> Tensor:
-    """What `pipeline.draw` does between a caption's ids and the codes."""
+    """The steps of `pipeline.draw` from a caption's ids to codes."""
     with fast_sampling(model) as cache:
         return sample(model, text, batch, cache=cache)
 
 
 def bare_loop(model: DALLE, batch: int) -> None:
-    """The blocks of drawing one after the other, on fixed keys: nothing is kept or chosen."""
+    """The products of sampling alone, with fixed keys: no cache, no choice of codes."""
     c, x = model.config, model.places()[0].expand(batch, 1, -1)
     keys = x.new_zeros(batch, c.heads, c.text_len + c.grid, c.width // c.heads)
     mask = x.new_ones(1, 1, dtype=torch.bool)
@@ -159,7 +154,7 @@ def bare_loop(model: DALLE, batch: int) -> None:
 
 
 def random_model(config: DALLEConfig, device: torch.device, dtype: torch.dtype) -> DALLE:
-    """A transformer of random numbers, made where it is used: at full size that is quicker."""
+    """A transformer with random weights, made on its device, which is faster at full size."""
     with torch.device("meta"):
         model = DALLE(config).to(dtype)
     model.to_empty(device=device)
@@ -171,16 +166,15 @@ def random_model(config: DALLEConfig, device: torch.device, dtype: torch.dtype) 
 
 
 def draw_all(model: torch.nn.Module, text: Tensor, batch: int, **how):
-    """DALLE-pytorch's pictures of one caption (1, T)."""
+    """DALLE-pytorch's pictures for one caption (1, T)."""
     return model.generate_images(text.repeat(batch, 1), use_cache=True, **how)
 
 
 def bench_candidates(asked: Setting) -> list[Row]:
-    """Many candidates of one caption, of which CLIP keeps some; each in a process of its own, whose
-    memory is watched."""
-    config = replace(
-        asked.config, vocab_size=PRESETS["tiny"].dalle.vocab_size
-    )  # of the words that are shipped
+    """Many candidates of one caption, of which CLIP keeps some; each contender runs in a process of
+    its own, whose memory is measured."""
+    # With the shipped vocabulary.
+    config = replace(asked.config, vocab_size=PRESETS["tiny"].dalle.vocab_size)
     works, spent = {"ours": draw_and_keep}, {}
     if asked.peer:
         works["DALLE-pytorch, its cache patched, and its CLIP"] = draw_and_keep_theirs
@@ -209,7 +203,7 @@ def bench_candidates(asked: Setting) -> list[Row]:
 def draw_and_keep(
     config: DALLEConfig, candidates: int, kept: int, threads: int
 ) -> tuple[float, int]:
-    """Seconds and bytes that our pipeline takes for it."""
+    """Seconds and bytes that our pipeline takes."""
     torch.set_num_threads(threads)
     bpe, dvae, clip = BPE.load(DATA / "tiny" / "bpe.json"), *judges(config)
     models = Pretrained(bpe, DVAE(dvae), DALLE(config), CLIP(clip))
@@ -221,7 +215,7 @@ def draw_and_keep(
 def draw_and_keep_theirs(
     config: DALLEConfig, candidates: int, kept: int, threads: int
 ) -> tuple[float, int]:
-    """The same of DALLE-pytorch, all candidates at once, as it does."""
+    """The same for DALLE-pytorch, which draws all candidates at once."""
     torch.set_num_threads(threads)
     model, clip = (
         peers.dalle_pytorch(config, patched=True),
@@ -232,7 +226,7 @@ def draw_and_keep_theirs(
 
 
 def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
-    """A dVAE and a CLIP that fit to a transformer."""
+    """The configs of a dVAE and a CLIP that fit a transformer."""
     dvae = replace(
         PRESETS["small"].dvae, image_size=4 * config.grid, codebook_size=config.codebook_size
     )
@@ -248,7 +242,7 @@ def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
 
 
 def bench_attention(asked: Setting) -> list[Row]:
-    """Forward and backward of attention alone: each kind of layer, beside a dense causal one."""
+    """Forward and backward of attention alone: each kind of layer against dense causal."""
     c, device, rows = asked.config, asked.runtime.device, []
     for T, side, times in STREAMS:
         shape = asked.batch or 8, c.heads, T + side**2, c.width // c.heads
@@ -277,7 +271,7 @@ def bench_attention(asked: Setting) -> list[Row]:
 
 @torch.no_grad()
 def bench_dvae(asked: Setting) -> list[Row]:
-    """The paper's dVAE: pictures to codes, and codes to pictures."""
+    """The paper's dVAE: pictures to codes and codes to pictures."""
     c, batch, device = DVAE_SIZE, asked.batch or 1, asked.runtime.device
     ours = DVAE(c).to(device).eval()
     pictures = torch.rand(batch, 3, c.image_size, c.image_size, device=device)
@@ -298,7 +292,7 @@ def bench_dvae(asked: Setting) -> list[Row]:
 
 @torch.no_grad()
 def bench_clip(asked: Setting) -> list[Row]:
-    """CLIP's features of pictures and of captions."""
+    """CLIP's features of pictures and captions."""
     c, batch, device = CLIP_SIZE, asked.batch or 8, asked.runtime.device
     ours = CLIP(c).to(device).eval()
     pictures = torch.rand(batch, 3, c.image_size, c.image_size, device=device)
@@ -337,7 +331,7 @@ def bench_clip(asked: Setting) -> list[Row]:
 
 
 def bench_bpe(asked: Setting) -> list[Row]:
-    """Learning merges from five megabytes, and cutting captions, one by one."""
+    """Learning merges from five megabytes of text, and encoding captions one by one."""
     texts = corpus(LETTERS).splitlines(keepends=True)
     rows = beside(
         asked,
@@ -375,7 +369,7 @@ def bench_bpe(asked: Setting) -> list[Row]:
 
 
 def corpus(size: int) -> str:
-    """So many letters of English and Python: the standard library, from its first file on."""
+    """`size` letters of English and Python: the source of the standard library."""
     text, library = "", Path(sysconfig.get_path("stdlib"))
     for path in [*sorted(library.glob("*.py")), *sorted(library.glob("*/*.py"))]:
         text += path.read_text("utf-8", errors="replace")
@@ -385,7 +379,7 @@ def corpus(size: int) -> str:
 
 
 def bench_scenes(asked: Setting) -> list[Row]:
-    """Painting captioned scenes of 32×32 pixels, by one process and by two."""
+    """Painting captioned scenes of 32×32 pixels, in one process and in two."""
     rows = []
     for processes in (1, 2):
         with ProcessPoolExecutor(processes) as pool:
@@ -401,7 +395,7 @@ def bench_scenes(asked: Setting) -> list[Row]:
 
 
 def paint_some(count: int) -> None:
-    """Paint scenes and forget them."""
+    """Paint scenes and discard them."""
     for _ in range(count // 100):
         draw_batch(Scenes(), Random(count), 100)
 

@@ -1,10 +1,10 @@
-"""What one would otherwise take: the peers of `minidalle bench --peer`, with random weights.
+"""The peers of `minidalle bench --peer`: other packages for the same task, with random weights.
 
 B batch, T text tokens, N image tokens.
 
-`make bench-peers` installs them. None is needed for anything else. Each function here returns what
-is to be timed, at the sizes of a config of ours. Where a peer has a choice, it has the one that
-makes it fastest; where it does less than ours, it says so here.
+`make bench-peers` installs them; nothing else needs them. Each function here returns what is to be
+timed, at the sizes of one of our configs. Each peer runs with its fastest options; where it does
+less than ours, the docstring says so.
 """
 
 import importlib.util
@@ -21,12 +21,12 @@ from minidalle.bpe import WORD, lower
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig
 
 LLAMAGEN = Path(sys.prefix) / "peers" / "LlamaGen"
-# dalle-pytorch asks for these on import, and uses none of them here.
+# dalle-pytorch imports these, but needs none of them here.
 NOT_NEEDED = ("taming", "taming.models", "taming.models.vqgan", "omegaconf", "pkg_resources")
 
 
 def found(package: str) -> Distribution:
-    """An installed package of the peers; ValueError in one sentence if it is not installed."""
+    """An installed peer; raises ValueError, in one sentence, if it is not installed."""
     try:
         return distribution(package)
     except PackageNotFoundError:
@@ -34,7 +34,7 @@ def found(package: str) -> Distribution:
 
 
 def module(package: str, file: str) -> ModuleType:
-    """One module of an installed package, without the package's others and what they import."""
+    """One module of an installed package, loaded without the rest of the package."""
     path = found(package).locate_file(file)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     made = importlib.util.module_from_spec(spec)
@@ -48,8 +48,8 @@ def module(package: str, file: str) -> ModuleType:
 def dalle_pytorch(c: DALLEConfig, patched: bool = False, sparse: bool = False) -> nn.Module:
     """DALLE-pytorch: `model(text, codes, return_loss=True)`, `model.generate_images(text)`.
 
-    Its cache is ignored at the default guidance; `patched` hands it on. All its layers are dense,
-    or, `sparse`, of the kinds of ours. Its dVAE is a small one, which hardly counts.
+    Its cache is ignored at the default guidance; `patched` passes it on. Its layers are dense or,
+    with `sparse`, of the same kinds as ours. Its dVAE is small and takes hardly any time.
     """
     found("dalle-pytorch")
     for name in NOT_NEEDED:
@@ -100,10 +100,10 @@ def dalle_pytorch_clip(c: CLIPConfig) -> nn.Module:
 
 
 def llamagen(c: DALLEConfig):
-    """LlamaGen's sampler: a function of B that draws B pictures' codes.
+    """LlamaGen's sampler: a function of B that draws the codes of B pictures.
 
-    It keeps keys and values in tensors of a fixed size, in the manner of gpt-fast. Its captions are
-    given as vectors (ours go through an embedding), and each candidate's goes through the model.
+    It keeps keys and values in tensors of fixed size, like gpt-fast. Its captions are given as
+    vectors (ours pass through an embedding), and run through the model once per candidate.
     """
     if not (LLAMAGEN / "autoregressive").is_dir():
         raise ValueError(f"LlamaGen, a peer, is not in {LLAMAGEN}: run `make bench-peers`")
@@ -124,7 +124,7 @@ def llamagen(c: DALLEConfig):
             model_type="t2i",
         )
     ).eval()
-    nn.init.normal_(model.output.weight, std=c.width**-0.5)  # (new ones are zeros)
+    nn.init.normal_(model.output.weight, std=c.width**-0.5)  # initialised to zeros
     caption = torch.randn(1, c.text_len, c.width)
     return lambda batch: generate(model, caption.expand(batch, -1, -1), c.image_len)
 
@@ -142,7 +142,7 @@ def dall_e(c: DVAEConfig) -> tuple[nn.Module, nn.Module]:
 
 
 def clip_anytorch(c: CLIPConfig) -> nn.Module:
-    """OpenAI's CLIP as packaged for any torch."""
+    """OpenAI's CLIP, packaged for any version of torch."""
     return (
         module("clip-anytorch", "clip/model.py")
         .CLIP(
@@ -162,7 +162,7 @@ def clip_anytorch(c: CLIPConfig) -> nn.Module:
 
 
 def open_clip(c: CLIPConfig) -> nn.Module:
-    """The CLIP of LAION, whose package asks for torchvision on import and uses none of it here."""
+    """LAION's CLIP; its package imports torchvision, but does not need it here."""
     package = ModuleType("open_clip")
     package.__path__ = [str(found("open-clip-torch").locate_file("open_clip"))]
     sys.modules.setdefault("open_clip", package)
@@ -186,7 +186,7 @@ def open_clip(c: CLIPConfig) -> nn.Module:
 
 
 def load_tokenizers(path: Path):
-    """One of our vocabularies, in the package `tokenizers` (Rust)."""
+    """One of our vocabularies in the `tokenizers` package (Rust)."""
     found("tokenizers")
     from tokenizers import Tokenizer
 
@@ -194,7 +194,7 @@ def load_tokenizers(path: Path):
 
 
 def train_tokenizers(texts: list[str], vocab_size: int):
-    """`BPE.train` by `tokenizers`, whose own default would also merge pairs seen once."""
+    """`BPE.train` by `tokenizers`; min_frequency=2, because its default merges pairs seen once."""
     found("tokenizers")
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
@@ -216,6 +216,6 @@ def train_tokenizers(texts: list[str], vocab_size: int):
 
 
 def simple_tokenizer():
-    """CLIP's own tokenizer, and where its words lie."""
+    """CLIP's own tokenizer, and the path of its vocabulary."""
     words = found("clip-anytorch").locate_file("clip/bpe_simple_vocab_16e6.txt.gz")
     return module("clip-anytorch", "clip/simple_tokenizer.py").SimpleTokenizer(str(words)), words

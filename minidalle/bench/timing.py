@@ -1,9 +1,9 @@
-"""How a speed is measured, so that it says something on a machine that is never quiet.
+"""How speed is measured, so that the figures are meaningful on a busy machine.
 
-What is timed, its peers (what one would otherwise take) and the limits take turns in one process:
-a slow minute hits all of them, and what counts is the usual ratio of two neighbours. A limit is
-what the machine could do at most: a product of two square matrices for the arithmetic, a copy for
-the memory.
+Our code, its peers (other packages that do the same) and the machine's limits take turns in one
+process, so a slow minute affects all of them; what counts is the median ratio within a turn. A
+limit is the most that the machine can do: a product of two square matrices for arithmetic, a copy
+for memory.
 """
 
 import re
@@ -23,31 +23,30 @@ from minidalle.runtime import SingleProcess
 
 @dataclass(frozen=True)
 class Setting:
-    """What a benchmark is asked for; each takes what concerns it."""
+    """The options of a benchmark; each uses those that apply to it."""
 
     config: DALLEConfig
-    batch: int | None = None  # if it is not to be the benchmark's own
+    batch: int | None = None  # if not the benchmark's default
     repeat: int = 5
     runtime: SingleProcess = field(default_factory=SingleProcess)
     bf16: bool = False
-    peer: bool = False  # beside those that `make bench-peers` installs
-    profile: bool = False  # and print where the time goes
+    peer: bool = False  # also time the peers that `make bench-peers` installs
+    profile: bool = False  # also print where the time goes
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: how many units a second, beside what a limit allows or what a peer does."""
+    """One figure: units per second, with those of a limit or a peer."""
 
     what: str
     unit: str
-    rates: list[float]  # of each turn
-    limits: list[float] | None = (
-        None  # of the same turns, or one: what the machine could do, or the peer did
-    )
-    why: str = ""  # what the limit is, or who the peer
+    rates: list[float]  # in each turn
+    # The limit or the peer in the same turns, or a single measurement.
+    limits: list[float] | None = None
+    why: str = ""  # which limit or peer
 
     def figures(self) -> dict:
-        """Median, p10 and p90; the limit's median; the median of the turns' ratios to it."""
+        """Median, p10 and p90; the median of the limit and of the ratio to it over turns."""
         p10, median, p90 = np.quantile(self.rates, (0.1, 0.5, 0.9)).tolist()
         limit = share = None
         if self.limits:
@@ -78,8 +77,8 @@ def beside(
     theirs: Works,
     limits: Limits | None = None,
 ) -> list[Row]:
-    """A row for each limit and one for each peer: `many` units in a call of `ours` and of theirs; a
-    limit measures itself, in units a second. All take turns, after once that does not count."""
+    """A row for each limit and for each peer. A call of `ours` or of theirs handles `many` units; a
+    limit returns its own units per second. All take turns, after one turn of warm-up."""
     if asked.profile:
         print(profile(what, ours), end="\n\n")
     works, limits = {"ours": ours, **theirs}, limits or {}
@@ -94,7 +93,7 @@ def beside(
 
 
 def once(work: Callable[[], object], device: torch.device) -> float:
-    """How long `work` takes, in seconds."""
+    """Seconds that `work` takes."""
     begin = time.perf_counter()
     work()
     if device.type == "cuda":
@@ -103,12 +102,12 @@ def once(work: Callable[[], object], device: torch.device) -> float:
 
 
 def usual(work: Callable[[], object], device: torch.device) -> float:
-    """How long `work` usually takes, in seconds: the median of ten times."""
+    """Median seconds of ten calls of `work`."""
     return statistics.median([once(work, device) for _ in range(11)][1:])
 
 
 def profile(what: str, work: Callable[[], object], most: int = 8) -> str:
-    """The operations in which the CPU spends its time, as a Markdown table."""
+    """The operations that take most of the CPU's time, as a Markdown table."""
     work()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
         work()
@@ -132,21 +131,21 @@ def matmul_limit(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def copy_limit(device: torch.device) -> float:
-    """Bytes/s that can be read, from a copy (which reads and writes)."""
+    """Bytes/s of a large copy, reads plus writes."""
     source = torch.zeros(2**28 if device.type == "cuda" else 2**24, device=device)
     target = torch.empty_like(source)
     return 2 * source.nbytes / usual(lambda: target.copy_(source), device)
 
 
 def watched(work: Callable[[], object]) -> tuple[float, int]:
-    """Seconds that `work` takes, and by how many bytes this process's peak grows."""
+    """Seconds that `work` takes, and the bytes by which the process's peak memory grows."""
     before = peak_memory()
     return once(work, torch.device("cpu")), peak_memory() - before
 
 
 def peak_memory() -> int:
-    """The most bytes of memory that this process has had."""
-    status = Path("/proc/self/status")  # Linux; what `getrusage` says there includes the parent's
+    """Peak memory of this process, in bytes."""
+    status = Path("/proc/self/status")  # Linux, where `getrusage` includes the parent
     if status.is_file():
         return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS

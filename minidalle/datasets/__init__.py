@@ -1,4 +1,4 @@
-"""Where captions and pictures come from: scenes, emoji, folders, tar shards, stored tokens."""
+"""Sources of captions and pictures: scenes, emoji, folders, tar shards, stored tokens."""
 
 from minidalle.datasets.sources import (
     Mixture,

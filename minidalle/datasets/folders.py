@@ -2,8 +2,8 @@
 
 S pixels per side, M pictures.
 
-Whatever is wrong with a file is no reason to stop: it is left out, and one line of the log says
-how many were, and why.
+A file that cannot be used does not stop the run: it is left out, and one line of the log counts
+such files by reason.
 """
 
 import logging
@@ -43,9 +43,9 @@ def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], n
 
 
 def samples_in(folder: Path, image_size: int) -> Iterator[tuple[Path, str | tuple]]:
-    """(picture, its captions and pixels) for each sample, (file, reason) for what is left out."""
+    """(picture, its captions and pixels) for each sample, (file, reason) for each file left out."""
     for path in folder.rglob("*"):
-        if path.is_symlink() and path.is_dir():  # which may lead in circles
+        if path.is_symlink() and path.is_dir():  # following links could loop
             yield path, "link to a folder"
     for files in files_in(folder):
         samples, reasons = pairs.pair(files)
@@ -56,7 +56,7 @@ def samples_in(folder: Path, image_size: int) -> Iterator[tuple[Path, str | tupl
 
 
 def files_in(folder: Path) -> list[list[tuple[str, Path]]]:
-    """The pictures and texts of each name, as (ending, path)."""
+    """The pictures and texts of each NAME, as (ending, path)."""
     found, known = defaultdict(list), (*pairs.PICTURES, *pairs.OTHERS, "txt")
     for path in sorted(folder.rglob("*")):
         ending, name = path.suffix.lower()[1:], path.relative_to(folder).as_posix()
@@ -66,7 +66,7 @@ def files_in(folder: Path) -> list[list[tuple[str, Path]]]:
 
 
 def read_pair(picture: Path, text: Path, image_size: int) -> tuple | str:
-    """The captions and the picture (S, S, 3) of a sample, or why it is left out."""
+    """The captions and the picture (S, S, 3) of a sample, or the reason to leave it out."""
     try:
         captions = pairs.captions_in(text.read_bytes())
     except ValueError:

@@ -1,8 +1,8 @@
-"""Which files make up a sample, in folders and in shards: a picture, and a text with its captions.
+"""Which files make up a sample, in folders and in shards: a picture and a text of captions.
 
-Files with the same key belong together, and the ending of a name says what is in the file. What
-cannot be used is left out, for one of the reasons below, which folders.py and shards.py log and
-count.
+Files with the same key belong together, and the ending of a name gives the type of the file.
+Files that cannot be used are left out, for one of the reasons below, which folders.py and
+shards.py log and count.
 """
 
 import json
@@ -10,9 +10,11 @@ import re
 from typing import TypeVar
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
-OTHERS = tuple("avif bmp gif heic heif ico jfif jp2 jxl psd svg tar tga tif tiff".split())  # unread
+OTHERS = tuple(
+    "avif bmp gif heic heif ico jfif jp2 jxl psd svg tar tga tif tiff".split()
+)  # not read
 CAPTIONS = ("txt", "json")
-KINDS = dict.fromkeys(PICTURES, "picture") | {"txt": "txt", "json": "json"}  # (there may be both)
+KINDS = dict.fromkeys(PICTURES, "picture") | {"txt": "txt", "json": "json"}  # there may be both
 
 NO_PICTURE, NO_CAPTION, OTHER_FORMAT = "no picture", "no caption", "unsupported format"
 BROKEN_PICTURE, BROKEN_CAPTION = "broken picture", "broken caption"
@@ -23,20 +25,20 @@ Place = TypeVar("Place")  # where a file is: its path, or its bytes in a tar
 
 
 def hidden(name: str) -> bool:
-    """Is it a file such as ._a.png, which macOS puts beside a.png, or in a folder such as .git?"""
+    """Is it hidden, like the ._a.png that macOS puts beside a.png, or in a folder like .git?"""
     return any(part.startswith(".") and part.strip(".") for part in name.split("/"))
 
 
 def pair(files: list[tuple[str, Place]]) -> tuple[list[tuple[Place, Place, bool]], list[str]]:
-    """The samples in the files of one key, and why others have to be left out.
+    """The samples in the files of one key, and the reasons to leave others out.
 
     files: (ending, place), in their order. A sample is (picture, caption, is the caption JSON?).
 
     >>> pair([("png", 1), ("txt", 2)])
     ([(1, 2, False)], [])
 
-    When two exports were put into one tar, a second picture or text of the same key begins another
-    sample. If these are not all complete, no one can say which files belong together.
+    A second picture or text with the same key, as when two exports are in one tar, begins another
+    sample. Unless all of these are complete, it is unclear which files belong together.
 
     >>> pair([("png", 1), ("txt", 2), ("png", 3), ("txt", 4)])
     ([(1, 2, False), (3, 4, False)], [])
@@ -57,7 +59,7 @@ def pair(files: list[tuple[str, Place]]) -> tuple[list[tuple[Place, Place, bool]
 
 
 def why_left_out(groups: list[dict], others: bool) -> str | None:
-    """What is wrong with the groups {kind: place} of one key, which may also have `others`."""
+    """The reason to leave out the groups {kind: place} of a key, or None; `others`: see OTHERS."""
     kinds = groups[0].keys()
     if any(group.keys() != kinds for group in groups):
         return TWICE
@@ -69,16 +71,16 @@ def why_left_out(groups: list[dict], others: bool) -> str | None:
 
 
 def captions_in(content: bytes, is_json: bool = False) -> tuple[str, ...]:
-    """The captions in KEY.txt, one a line, or under "caption" in KEY.json; () if there is none.
+    """The captions in KEY.txt, one per line, or under "caption" in KEY.json; () if there are none.
 
-    ValueError or RecursionError if it is not text or not JSON.
+    Raises ValueError or RecursionError if it is not text or not JSON.
     """
     text = json.loads(content) if is_json else content.decode("utf-8-sig")
     if is_json:
         text = text.get("caption") if isinstance(text, dict) else None
     if not isinstance(text, str):
         return ()
-    text.encode("utf-8")  # JSON can spell half of a surrogate pair, which is no text either
-    text = text.replace("\ufeff", "")  # the byte order mark, where texts that had one were joined
+    text.encode("utf-8")  # JSON can hold half of a surrogate pair, which is not text
+    text = text.replace("\ufeff", "")  # byte order marks, left where files were concatenated
     lines = (" ".join(line.split()) for line in re.split(r"[\r\n]", text))
     return tuple(line for line in lines if line)

@@ -1,6 +1,6 @@
-"""Pictures from outside: how one is read, and which part of it is looked at.
+"""Pictures from files: reading and cropping.
 
-S pixels per side, M pictures. For folders see folders.py, for tar shards shards.py.
+S pixels per side, M pictures. Folders are in folders.py, tar shards in shards.py.
 """
 
 import io
@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from minidalle.world.emoji import compose
 
-FORMATS = ("PNG", "JPEG", "WEBP")  # Pillow knows fifty, and a file from outside may abuse each
-ORIENTATION = 0x112  # the EXIF tag with which a camera says how it was held
+FORMATS = ("PNG", "JPEG", "WEBP")  # Pillow knows fifty, each of them open to malicious files
+ORIENTATION = 0x112  # the EXIF tag for how the camera was held
 TURN = Image.Transpose
 UPRIGHT = {
     2: TURN.FLIP_LEFT_RIGHT,
@@ -24,8 +24,15 @@ UPRIGHT = {
     6: TURN.ROTATE_270,
     7: TURN.TRANSVERSE,
     8: TURN.ROTATE_90,
-}  # 1, or no tag: as it is
-PAINTING = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # the chunks of a PNG we need
+}  # 1, or no tag: unchanged
+PAINTING = (
+    b"IHDR",
+    b"PLTE",
+    b"tRNS",
+    b"eXIf",
+    b"IDAT",
+    b"IEND",
+)  # the chunks of a PNG that matter here
 Crop = Callable[[Image.Image, int, Random], Image.Image]
 
 
@@ -33,32 +40,32 @@ Crop = Callable[[Image.Image, int, Random], Image.Image]
 
 
 def read_picture(source: Path | io.BytesIO, name: Path | str) -> Image.Image:
-    """A picture, upright, in RGBA; ValueError, in one sentence, if it is none."""
+    """Read a picture, upright, in RGBA; raises ValueError, in one sentence, if that fails."""
     try:
         content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
         try:
             return decoded(content)
-        except Exception:  # maybe only because of what is noted in it
+        except Exception:  # maybe only because of its metadata
             return decoded(bare_png(content))
     except MemoryError:
-        raise  # says something about the machine, nothing about the picture
+        raise  # a fault of the machine, not of the picture
     except UnidentifiedImageError:
         raise ValueError(f"{name} is not a picture in {', '.join(FORMATS)}") from None
-    except Exception as error:  # decoders meet broken bytes with errors of every kind
+    except Exception as error:  # decoders raise errors of every kind
         raise ValueError(f"{name} is not a picture that Pillow can read ({error})") from None
 
 
 def decoded(content: bytes) -> Image.Image:
-    """The picture in RGBA that these bytes are, or an error of any kind."""
+    """Decode a picture to RGBA; raises errors of any kind."""
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         return eight_bits(upright(image)).convert("RGBA")
 
 
 def bare_png(content: bytes) -> bytes:
-    """A PNG without its notes; other bytes as they are.
+    """A PNG without its metadata; other formats unchanged.
 
-    Pillow refuses a PNG for a note or a colour profile that is broken, or longer than a megabyte.
-    A chunk is its length, its name, so many bytes, and a checksum (4, 4, … and 4 bytes).
+    Pillow refuses a PNG whose text or colour profile is broken, or longer than a megabyte. A chunk
+    is length (4 bytes), name (4), content and checksum (4).
     """
     if not content.startswith(b"\x89PNG"):
         return content
@@ -72,30 +79,30 @@ def bare_png(content: bytes) -> bytes:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture as every viewer shows it: turned as its orientation says, if it has one."""
+    """The picture as viewers show it: turned by its EXIF orientation, if it has one."""
     image.load()
     try:
         turn = UPRIGHT.get(image.getexif().get(ORIENTATION))
-    except Exception:  # metadata that nobody can read are no fault of the picture
+    except Exception:  # unreadable metadata do not spoil the picture
         turn = None
     return image if turn is None else image.transpose(turn)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits becomes grey of 8 with alpha; all others stay as they are.
+    """16-bit grey → 8-bit grey with alpha; other modes are unchanged.
 
-    Of the formats that are read only PNG has it, and Pillow converts its other pictures of 16 bits
-    itself. These it would clip: a level above 255 of 65 535 would be white.
+    Only PNG has 16-bit pictures, and Pillow converts all of them but the grey ones. Those it would
+    clip: levels above 255 of 65 535 would become white.
     """
     if not image.mode.startswith("I"):
         return image
     grey = np.asarray(image).astype(np.int64)
-    opaque = grey != image.info.get("transparency")  # the one level that PNG may make transparent
+    opaque = grey != image.info.get("transparency")  # the one level that may be transparent
     return Image.fromarray(np.stack([(grey + 128) // 257, 255 * opaque], -1).astype(np.uint8))
 
 
 def open_picture(path: Path, image_size: int) -> np.ndarray:
-    """The middle of one picture as uint8 (S, S, 3), what is transparent laid on white."""
+    """The middle of a picture as uint8 (S, S, 3), with transparency over white."""
     return on_white(middle_crop(read_picture(path, path), image_size))
 
 
@@ -104,22 +111,22 @@ def on_white(image: Image.Image) -> np.ndarray:
     return compose(np.asarray(image), (255, 255, 255))
 
 
-# ---- which part of it -------------------------------------------------------------------
+# ---- cropping ---------------------------------------------------------------------------
 
 
 def middle_crop(image: Image.Image, size: int, rng: Random | None = None) -> Image.Image:
-    """The middle square, scaled by area; nothing is random."""
+    """The middle square, scaled by area averaging; not random."""
     side = min(image.size)
     return scale_square(image, (image.width - side) // 2, (image.height - side) // 2, size)
 
 
 def dvae_crop(image: Image.Image, size: int, rng: Random) -> Image.Image:
-    """What the dVAE is shown: any square, at 9/8 to 12/8 of the size, and any part of that.
+    """The crop for the dVAE: a random square, scaled to 9/8 to 12/8 of `size`, and a random part.
 
-    Listing 1 of Ramesh et al. 2021, but for the mirror, which is in `recipes.dvae_job`. A square
-    that is smaller than 9/8 of the size is not enlarged, unless it is smaller than the size:
-    what happened to those is not said there. TensorFlow 1 also aligned corners when it scaled,
-    which moves pixels by fractions; here an area is an area.
+    Listing 1 of Ramesh et al. 2021, except for the mirror image, which is in `recipes.dvae_job`. A
+    square smaller than 9/8 of `size` is enlarged only if it is smaller than `size`; the paper does
+    not mention these. TensorFlow 1 aligned corners when scaling, which shifts pixels by fractions;
+    here areas are averaged.
     """
     side = min(image.size)
     left, top = (rng.randint(0, length - side) for length in image.size)
@@ -129,10 +136,10 @@ def dvae_crop(image: Image.Image, size: int, rng: Random) -> Image.Image:
 
 
 def dalle_crop(image: Image.Image, size: int, rng: Random) -> Image.Image:
-    """What the transformer is shown: part of a square near the middle, at 1 to 9/8 of the size.
+    """The crop for the transformer: part of a square near the middle, scaled to 1 to 9/8 of `size`.
 
-    Listing 2 of the paper: where the square lies is between 3/8 and 5/8 of the way, and there is
-    no mirror, because of what may be written in a picture. About sizes see `dvae_crop`.
+    Listing 2 of the paper: the square lies between 3/8 and 5/8 of the way, and there is no
+    mirroring, because a picture may contain writing. Small pictures: as in `dvae_crop`.
     """
     side = min(image.size)
     first, last = ([share * (length - side) // 8 for length in image.size] for share in (3, 5))
@@ -142,12 +149,12 @@ def dalle_crop(image: Image.Image, size: int, rng: Random) -> Image.Image:
 
 
 def scale_square(image: Image.Image, left: int, top: int, size: int) -> Image.Image:
-    """The largest square that begins there, as size × size means over areas."""
+    """The largest square from (left, top) on, scaled to size × size by area averaging."""
     side = min(image.size)
     return image.resize((size, size), Image.Resampling.BOX, (left, top, left + side, top + side))
 
 
 def random_part(image: Image.Image, size: int, rng: Random) -> Image.Image:
-    """Any size × size pixels of a square."""
+    """A random crop of size × size pixels."""
     left, top = (rng.randint(0, length - size) for length in image.size)
     return image.crop((left, top, left + size, top + size))

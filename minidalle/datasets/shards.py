@@ -2,14 +2,14 @@
 
 S pixels per side, M samples.
 
-A shard is a tar file in which KEY.jpg (or .png, .webp) and KEY.txt, or KEY.json with a "caption"
-in it, make up a sample; each line of the text is a caption that fits. The webdataset package
-reads shards as streams. A batch that depends on (seed, step) alone has to jump, so here a shard
-is first indexed, by Python's own `tarfile` and from its headers only, and samples are then read
-from where they lie. On one core that takes about a second for 10 000 samples, which then fill a
-megabyte of memory.
+A shard is a tar file in which KEY.jpg (or .png, .webp) and KEY.txt, or KEY.json with a "caption",
+make up a sample; each line of the text is an alternative caption. The webdataset package reads
+shards as streams. A batch that is a function of (seed, step) needs random access, so here a shard
+is first indexed, from its headers alone, with Python's `tarfile`, and samples are then read in
+place. Indexing 10 000 samples takes about a second on one core; the index needs a megabyte of
+memory.
 
-Whatever is wrong with a sample is no reason to stop: it is logged, counted and left out.
+A sample that cannot be used does not stop the run: it is logged, counted and left out.
 """
 
 import io
@@ -30,16 +30,16 @@ from PIL import Image
 from minidalle.datasets import pairs
 from minidalle.datasets.pictures import Crop, dalle_crop, on_white, read_picture
 
-REMEMBERED = 2**28  # bytes of pictures that were read last
+REMEMBERED = 2**28  # bytes of recently read pictures kept in memory
 RANGES = "give a range in quotes, like 'shards/{00000..00009}.tar', so that no file is missed"
 log = logging.getLogger(__name__)
 
 
-# ---- which files ------------------------------------------------------------------------
+# ---- file names -------------------------------------------------------------------------
 
 
 def expand(pattern: str) -> list[Path]:
-    """The files of a pattern, all of which must be there: ValueError, in one sentence, if not.
+    """The files of a pattern; raises ValueError, in one sentence, if one is missing.
 
     "part{0..1}/{08..10}.tar" is part0/08.tar, part0/09.tar, part0/10.tar, part1/08.tar, …
     """
@@ -60,7 +60,7 @@ def expand(pattern: str) -> list[Path]:
 
 
 def spell_out(pattern: str) -> list[str]:
-    """The names of a pattern, whose first range changes slowest.
+    """The names of a pattern; the first range varies slowest.
 
     >>> spell_out("{08..10}.tar")
     ['08.tar', '09.tar', '10.tar']
@@ -78,10 +78,10 @@ def spell_out(pattern: str) -> list[str]:
 
 
 def index(path: Path) -> dict[str, list[tuple[str, tuple[int, int]]]]:
-    """{"000017": [("jpg", (1536, 9200)), …], …}: the files of each key, from byte to byte of a tar.
+    """The files of each key, with their byte ranges: {"000017": [("jpg", (1536, 9200)), …], …}.
 
-    As in WebDataset, a key ends at the first dot of the name. Of a tar that is cut off or damaged
-    what comes before is used, and one line logged.
+    As in WebDataset, a key ends at the first dot of the name. A truncated or damaged tar is used
+    up to the damage, and one line is logged.
     """
     found, length = defaultdict(list), path.stat().st_size
     try:
@@ -93,7 +93,7 @@ def index(path: Path) -> dict[str, list[tuple[str, tuple[int, int]]]]:
                 if member.isreg() and end <= length and not pairs.hidden(member.name):
                     found[folder + slash + key].append((ending.lower(), (begin, end)))
             file.seek(tar.offset)
-            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile does not mind
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile ignores this
                 raise tarfile.ReadError("its end is missing")
     except tarfile.TarError as error:
         log.warning("%s is damaged or no tar file (%s): what comes before is used", path, error)
@@ -101,15 +101,15 @@ def index(path: Path) -> dict[str, list[tuple[str, tuple[int, int]]]]:
 
 
 def lost_to_dots(endings: Iterable[str]) -> list[str]:
-    """What some names have between the first dot and the last, if samples are lost because of it.
+    """The parts of names between the first and the last dot that cause samples to be lost.
 
-    "shot_1.5.png" has the key "shot_1" and the ending "5.png", which is no picture's. But what
-    comes with a complete sample, such as a segmentation in "seg.png", is no loss.
+    "shot_1.5.png" has the key "shot_1" and the ending "5.png", which is not a picture's. An extra
+    file of a complete sample, such as a segmentation "seg.png", is not a loss.
 
     >>> lost_to_dots(["5.png", "5.txt", "6.png"]), lost_to_dots(["png", "txt", "seg.png"])
     (['5', '6'], [])
     """
-    kinds = defaultdict(set)  # what there is under KEY, and under each KEY.MORE
+    kinds = defaultdict(set)  # the files of KEY, and of each KEY.MORE
     for ending in endings:
         more, _, last = ending.rpartition(".")
         if last in pairs.KINDS:
@@ -119,15 +119,15 @@ def lost_to_dots(endings: Iterable[str]) -> list[str]:
 
 
 def numbered(key: str, n: int) -> str:
-    """What sample n of a key is called: "007", "007 (2)", …"""
+    """The name of sample n of a key: "007", "007 (2)", …"""
     return f"{key} ({n + 1})" if n else key
 
 
 class Shard:
     """The samples of one tar file.
 
-    `left_out` says why a key has to be left out, in the words of pairs.py. Whether a picture or a
-    caption is broken is known when the sample is read, all else at once.
+    `left_out` maps keys to the reasons (from pairs.py) for leaving them out. Broken pictures and
+    captions are found when the sample is read, everything else at once.
     """
 
     def __init__(self, path: Path):
@@ -141,7 +141,7 @@ class Shard:
             for n, (picture, caption, is_json) in enumerate(samples):
                 keys.append(numbered(key, n))
                 places.append((*picture, *caption, is_json))
-        self.keys = np.array(keys)  # arrays: as Python's objects they would take ten times as much
+        self.keys = np.array(keys)  # arrays: Python objects would take ten times the memory
         self.places = np.array(places, np.int64).reshape(-1, 5)
 
     def __len__(self) -> int:
@@ -153,7 +153,7 @@ class Shard:
         log.warning("%s: sample %s is left out: %s", self.path, key, why)
 
     def captions(self, i: int) -> tuple[str, ...]:
-        """The captions of sample i, each of which fits it; none if it has to be left out."""
+        """The alternative captions of sample i; empty if it is left out."""
         if self.keys[i] in self.left_out:
             return ()
         *_, begin, end, is_json = self.places[i].tolist()
@@ -171,7 +171,7 @@ class Shard:
         return captions[seed % len(captions)] if captions else None
 
     def read(self, i: int, seed: int = 0) -> tuple[str, Image.Image] | None:
-        """Caption and picture (RGBA) of sample i, or None if it has to be left out."""
+        """Caption and picture (RGBA) of sample i; None if it is left out."""
         caption = self.caption(i, seed)
         if caption is None:
             return None
@@ -183,7 +183,7 @@ class Shard:
             return None
 
     def content(self, begin: int, end: int) -> bytes:
-        """Some bytes of the tar."""
+        """The bytes from `begin` to `end` of the tar."""
         with open(self.path, "rb") as file:
             file.seek(begin)
             return file.read(end - begin)
@@ -193,53 +193,53 @@ class Shard:
 
 
 class Shards:
-    """Many tar files as one source of examples (see datasets.py).
+    """Many tar files as one source of examples (see sources.py).
 
-    An item is (number of the sample, seed of its crop and its choice of caption). For a sample that
-    turns out to be broken the next one stands in. So a batch is the same however many processes
-    share it, although a broken picture is met only by who loads it. `crop` is one of those in
-    pictures.py. ValueError, in one sentence, if no sample has a caption.
+    An item is (number of the sample, seed for its crop and caption). A broken sample is replaced
+    by the next one, so a batch is the same however many processes share it, although only the
+    process that loads a broken picture notices. `crop` is one of those in pictures.py. Raises
+    ValueError, in one sentence, if no sample has a caption.
     """
 
     def __init__(self, paths: list[Path], image_size: int, crop: Crop = dalle_crop):
         self.image_size, self.crop = image_size, crop
         self.shards = [Shard(path) for path in paths]
         self.ends = list(accumulate(map(len, self.shards)))
-        # Captions and pictures are asked for one after the other, and read together.
+        # Captions and pictures are requested separately, but read together.
         self.example = lru_cache(max(1, REMEMBERED // (3 * image_size**2)))(self.read)
         if not any(shard.captions(i) for shard in self.shards for i in range(len(shard))):
-            raise ValueError(self.in_vain())  # now, not when a run has begun
+            raise ValueError(self.in_vain())  # fail now, not in a run
 
     def __len__(self) -> int:
         return self.ends[-1]
 
     @property
     def skipped(self) -> Counter:
-        """How many samples this process had to leave out so far, by reason."""
+        """How many samples this process has left out so far, by reason."""
         return Counter(why for shard in self.shards for why in shard.left_out.values())
 
     def place(self, number: int) -> tuple[Shard, int]:
-        """The shard of sample `number`, and which one it is there."""
+        """The shard of sample `number`, and its index there."""
         which = bisect_right(self.ends, number)
         return self.shards[which], number - self.ends[which] + len(self.shards[which])
 
     def choose(self, rng: Random, size: int) -> list[tuple[int, int]]:
-        """`size` samples, none twice if there are enough, and how each is to be cropped."""
+        """`size` samples, without repetition if there are enough, each with a seed for its crop."""
         everything = range(len(self))
         enough = size <= len(everything)
         chosen = rng.sample(everything, size) if enough else rng.choices(everything, k=size)
         return [(number, rng.getrandbits(32)) for number in chosen]
 
     def captions(self, items: list[tuple[int, int]]) -> list[str]:
-        """One text each."""
+        """One caption for each item."""
         return [self.example(item)[0] for item in items]
 
     def load(self, items: list[tuple[int, int]]) -> np.ndarray:
-        """One crop of a picture each."""
+        """One cropped picture for each item."""
         return np.stack([self.example(item)[1] for item in items])
 
     def read(self, item: tuple[int, int]) -> tuple[str, np.ndarray]:
-        """Caption and picture (S, S, 3) of an item, or of the next one that is not broken."""
+        """Caption and picture (S, S, 3) of an item, or of the next sample that is not broken."""
         first, seed = item
         for number in chain(range(first, len(self)), range(first)):
             shard, i = self.place(number)
@@ -249,14 +249,14 @@ class Shards:
         raise ValueError(self.in_vain())
 
     def in_vain(self) -> str:
-        """What to say if nothing can be used."""
+        """The error message for shards without a usable sample."""
         why = ", ".join(f"{n} {why}" for why, n in sorted(self.skipped.items()))
         hold = "and the others hold" if self.shards[1:] else "holds"
         lacks = f"{hold} no picture KEY.jpg with a caption KEY.txt or KEY.json"
         return f"{self.shards[0].path} {lacks}" + (f"; left out: {why}" if why else "")
 
     def some_captions(self, rng: Random, most: int) -> list[str]:
-        """All captions of `most` samples, or of all; no picture is opened."""
+        """All captions of at most `most` random samples; no picture is opened."""
         numbers = rng.sample(range(len(self)), min(most, len(self)))
         found = (shard.captions(i) for shard, i in map(self.place, sorted(numbers)))
         return [caption for captions in found for caption in captions]

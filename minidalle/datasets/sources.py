@@ -1,14 +1,14 @@
-"""Where captions and pictures come from: endless scenes, the emoji pack, any folder, tar shards.
+"""Sources of captions and pictures: endless scenes, the emoji pack, folders, tar shards.
 
-B batch. Every source answers three questions:
+B batch. Every source has three methods:
 
-    items = source.choose(rng, B)     which examples: all that is random about a batch
+    items = source.choose(rng, B)     which examples: all the randomness of a batch
     source.captions(items)            B texts
     source.load(items)                uint8 (B, image_size, image_size, 3)
 
-`choose` is cheap and is handed `Random(f"{seed} {step}")`, so a batch is a pure function of
-(seed, step) and a run can stop anywhere and go on with the same pictures. The other two may be
-asked for any part of the items: of a batch that many processes share, each loads its own part.
+`choose` is cheap and receives a generator seeded by (seed, step), so a batch is a pure function
+of these and a run can stop anywhere and resume with the same pictures. The other two accept any
+part of the items: processes that share a batch each load their own part.
 """
 
 from pathlib import Path
@@ -30,11 +30,11 @@ def to_tensor(pictures: np.ndarray) -> Tensor:
 
 
 class Scenes:
-    """The captioned world of scenes.py: never the same batch twice, so never learnt by heart.
+    """The captioned world of scenes.py: endless, so no batch repeats and none can be memorised.
 
-    An item is the caption's scene, which may leave the background open, the scene that was painted
-    for it, and where its things stand. With near_misses = n, every scene is followed by n that
-    differ from it in one respect, with all that can be alike (places, background) alike.
+    An item is the caption's scene, which may leave the background open, the scene as painted, and
+    the places of its things. With near_misses = n, every scene is followed by n that differ from
+    it in one respect and otherwise (places, background) agree as far as possible.
     """
 
     def __init__(self, image_size: int = 32, wanted: str = "train", near_misses: int = 0):
@@ -52,7 +52,7 @@ class Scenes:
         return items[:size]
 
     def captions(self, items: list) -> list[str]:
-        """What each scene's caption says."""
+        """The caption of each scene."""
         return [scenes.caption_of(scene) for scene, _, _ in items]
 
     def load(self, items: list) -> np.ndarray:
@@ -72,23 +72,23 @@ class Pictures:
         self.variants, self.pictures = variants, pictures
 
     def choose(self, rng: Random, size: int) -> list[tuple[int, int]]:
-        """`size` pictures, none twice if there are enough."""
+        """`size` pictures, without repetition if there are enough."""
         everything = range(len(self.pictures))
         enough = size <= len(everything)
         chosen = rng.sample(everything, size) if enough else rng.choices(everything, k=size)
         return [(i, rng.randrange(len(self.variants[i]))) for i in chosen]
 
     def captions(self, items: list) -> list[str]:
-        """The caption chosen for each."""
+        """The chosen caption of each picture."""
         return [self.variants[i][variant] for i, variant in items]
 
     def load(self, items: list) -> np.ndarray:
-        """The pictures chosen."""
+        """The chosen pictures."""
         return self.pictures[[i for i, _ in items]]
 
 
 class Mixture:
-    """Several sources in one batch; the first gives `first` examples for each of the others'.
+    """Several sources in one batch; the first gives `first` examples per example of each other.
 
     An item is (which source, its item).
     """
@@ -97,17 +97,17 @@ class Mixture:
         self.sources, self.first = sources, first
 
     def choose(self, rng: Random, size: int) -> list[tuple[int, object]]:
-        """Items of every source, in its share."""
+        """Items of every source, in its proportion."""
         sizes = shares(len(self.sources), size, self.first)
         chosen = [source.choose(rng, n) for source, n in zip(self.sources, sizes)]
         return [(which, item) for which, items in enumerate(chosen) for item in items]
 
     def captions(self, items: list) -> list[str]:
-        """One text each."""
+        """One caption for each item."""
         return [self.sources[which].captions([item])[0] for which, item in items]
 
     def load(self, items: list) -> np.ndarray:
-        """One picture each."""
+        """One picture for each item."""
         return np.concatenate([self.sources[which].load([item]) for which, item in items])
 
 
@@ -118,7 +118,7 @@ def draw_batch(source, rng: Random, size: int) -> tuple[list[str], np.ndarray]:
 
 
 def shares(sources: int, size: int, first: int = 1) -> list[int]:
-    """How many of a batch each source gives: the first one counts `first` times, and rounds up.
+    """How many examples of a batch each source gives: the first counts `first` times, rounded up.
 
     >>> shares(2, 8, first=3)
     [6, 2]
@@ -128,7 +128,7 @@ def shares(sources: int, size: int, first: int = 1) -> list[int]:
 
 
 def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) -> Pictures:
-    """The emoji pack over white and `coloured` other backgrounds; half of the captions name it."""
+    """The emoji pack over white and `coloured` other backgrounds, named in half of the captions."""
     pack = emoji.load_pack()
     others = [name for name in scenes.BACKGROUNDS if name != "white"]
     variants, pictures = [], []
@@ -145,8 +145,8 @@ def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) 
 def folder_pictures(folder: Path, image_size: int) -> Pictures:
     """NAME.png (or .jpg, .webp) beside NAME.txt, whose lines are captions of the picture.
 
-    Pictures are cropped to their middle square and scaled by area. Raises ValueError, in one
-    sentence, for a folder without pairs.
+    Pictures are cropped to their middle square and scaled by area averaging. Raises ValueError,
+    in one sentence, for a folder without pairs.
     """
     return Pictures(*read_folder(folder, image_size))
 
@@ -158,9 +158,9 @@ def open_data(
     scenes_to_emoji: int = 1,
     crop: Crop = dalle_crop,
 ):
-    """The source called "scenes", "emoji" or "both", or the one in a folder or in tar shards.
+    """The source called "scenes", "emoji" or "both", or that of a folder or of tar shards.
 
-    `crop` is how pictures of shards are cut: afresh in every batch, unlike those of a folder.
+    `crop` is applied to pictures from shards, anew in every batch, but not to those of a folder.
     """
     if name == "scenes":
         return Scenes(image_size, near_misses=near_misses)
@@ -175,6 +175,6 @@ def open_data(
     if name.endswith(".tar"):
         return Shards(expand(name), image_size, crop)
     raise ValueError(
-        f"{name!r} is no data set: say scenes, emoji, both, the path of a folder, "
-        "or of tar shards like 'shards/{00000..00009}.tar'"
+        f"{name!r} is not a data set: use scenes, emoji, both, the path of a folder, "
+        "or tar shards like 'shards/{00000..00009}.tar'"
     )

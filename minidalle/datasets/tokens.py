@@ -1,10 +1,10 @@
-"""Stored tokens as a source of examples: text ids and codes that `minidalle tokenize` made once.
+"""Stored tokens as a source of examples: text ids and codes written by `minidalle tokenize`.
 
 B batch, T text tokens, N image tokens, M samples of a shard.
 
-NAME.tokens.safetensors holds framed text ids (M, T), codes (M, N), and a header that says which
-BPE and dVAE they are of and what was left out. A picture with several captions has a row for
-each. Training the transformer from such files needs no dVAE and no pictures.
+NAME.tokens.safetensors holds framed text ids (M, T), codes (M, N), and a header that identifies
+the BPE and dVAE and counts what was left out. A picture with several captions has a row for each.
+Training the transformer from such files needs no pictures and no dVAE runs.
 """
 
 from bisect import bisect_right
@@ -26,7 +26,7 @@ ENDING = ".tokens.safetensors"
 
 
 class Maker(NamedTuple):
-    """What tokens depend on, apart from the shard. Only tokens of one maker belong together."""
+    """Everything but the shard that tokens depend on; only tokens of one maker can be mixed."""
 
     bpe: str  # `BPE.fingerprint`
     dvae: str  # `weights.fingerprint`
@@ -34,9 +34,9 @@ class Maker(NamedTuple):
 
 
 def read_header(path: Path, maker: Maker) -> dict:
-    """What a file of tokens says about itself.
+    """The header of a file of tokens.
 
-    ValueError, in one sentence, if the tokens are of another maker, or none.
+    Raises ValueError, in one sentence, if it is from another maker or not a file of tokens.
     """
     about = weights.read_about(path)
     found = about.get("maker")
@@ -53,17 +53,17 @@ def read_header(path: Path, maker: Maker) -> dict:
 
 
 def token_files(data: str) -> list[Path]:
-    """The files of tokens in a folder or of a pattern; none if `data` is something else."""
+    """The token files in a folder or of a pattern; empty if `data` is something else."""
     if data.endswith(ENDING):
         return expand(data)
     return sorted(path for path in Path(data).glob("*" + ENDING) if not hidden(path.name))
 
 
 class Tokens:
-    """Files of tokens as a source: `choose` says which, `read` gives ids and codes.
+    """Files of tokens as a source: `choose` picks samples, `read` returns ids and codes.
 
-    An item is the number of a sample. Files stay where they are; only the rows asked for are read.
-    ValueError, in one sentence, if a file is of another maker or no sample is there.
+    An item is the number of a sample. Only the requested rows are read from disk. Raises
+    ValueError, in one sentence, if a file is from another maker or there is no sample.
     """
 
     def __init__(self, paths: list[Path], maker: Maker):
@@ -71,19 +71,19 @@ class Tokens:
         self.open = lru_cache(64)(partial(safe_open, framework="pt"))
         self.starts = [0, *accumulate(read_header(path, maker)["samples"] for path in paths)]
         if not len(self):
-            raise ValueError(f"{paths[0].parent} holds tokens of no sample at all")
+            raise ValueError(f"{paths[0].parent} holds tokens but not a single sample")
 
     def __len__(self) -> int:
         return self.starts[-1]
 
     def choose(self, rng: Random, size: int) -> list[int]:
-        """`size` samples, none twice if there are enough."""
+        """`size` samples, without repetition if there are enough."""
         everything = range(len(self))
         enough = size <= len(everything)
         return rng.sample(everything, size) if enough else rng.choices(everything, k=size)
 
     def read(self, items: list[int]) -> tuple[Tensor, Tensor]:
-        """Their text ids (B, T) and codes (B, N), int64."""
+        """Text ids (B, T) and codes (B, N) of the items, int64."""
         rows = [self.row(number) for number in items]
         text, codes = (torch.cat(column).long() for column in zip(*rows))
         return text, codes

@@ -1,4 +1,4 @@
-"""What OpenAI published, read without running code: `load_bpe`, `load_dvae`, `load_clip`."""
+"""OpenAI's published files, read without running code: `load_bpe`, `load_dvae`, `load_clip`."""
 
 from minidalle.openai.clip import load_clip
 from minidalle.openai.dvae import export_dvae, load_dvae

@@ -1,4 +1,4 @@
-"""One of OpenAI's nine CLIPs, or one that was trained in the same form, from its file."""
+"""Load one of OpenAI's nine CLIPs, or a CLIP with the same architecture."""
 
 import math
 from pathlib import Path
@@ -9,23 +9,23 @@ from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig
 from minidalle.openai.pickles import read_foreign
 
-# What DataParallel, torch.compile, FSDP and activation checkpointing put into names.
+# Name parts added by DataParallel, torch.compile, FSDP and activation checkpointing.
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-MARK = "visual.conv1.weight"  # a tensor that every CLIP has once
+MARK = "visual.conv1.weight"  # a tensor that every CLIP has
 
 
 def load_clip(path: Path) -> CLIP:
     """One of OpenAI's nine CLIPs from its file, an archive or a state dict, in float32.
 
-    Every size follows from the shapes of the tensors. Captions for it are framed by
-    `load_bpe`. Raises ValueError or FileNotFoundError, in one sentence, for another file.
+    All sizes follow from the shapes of the tensors. Captions are framed by the BPE of `load_bpe`.
+    Raises ValueError or FileNotFoundError, in one sentence, for any other file.
 
     LAION's CLIPs have the same names and shapes, but most were trained with the exact GELU, and
-    OpenAI's with x · sigmoid(1.702 x) ("QuickGELU"). No tensor tells them apart: a file of LAION's
-    loads, is run with QuickGELU, and ranks less well than it could.
+    OpenAI's with x · sigmoid(1.702 x) ("QuickGELU"). No tensor tells them apart: LAION's files
+    load, but run with QuickGELU and rank less well than they could.
     """
     theirs = bare_names(read_foreign(path), path)
-    for name in ("input_resolution", "context_length", "vocab_size"):  # numbers, which shapes tell
+    for name in ("input_resolution", "context_length", "vocab_size"):  # implied by shapes
         theirs.pop(name, None)
     try:
         model = CLIP(config_of(theirs))
@@ -37,9 +37,9 @@ def load_clip(path: Path) -> CLIP:
 
 
 def bare_names(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The tensors of the CLIP in a trainer's checkpoint, under the names that OpenAI gave them.
+    """The tensors of the CLIP in a training checkpoint, under OpenAI's names.
 
-    "state_dict.module.visual.conv1.weight" → "visual.conv1.weight"; an optimiser's are dropped.
+    "state_dict.module.visual.conv1.weight" → "visual.conv1.weight"; optimiser state is dropped.
     """
 
     def bare(name: str) -> str:
@@ -57,7 +57,7 @@ def bare_names(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 def config_of(tensors: dict[str, Tensor]) -> CLIPConfig:
     """The sizes of a CLIP, from the shapes of its parameters; a head is always 64 wide."""
 
-    def count(prefix: str) -> int:  # how many layers there are below prefix.0, prefix.1, …
+    def count(prefix: str) -> int:  # number of layers: prefix.0, prefix.1, …
         return len(
             {name[len(prefix) :].split(".")[0] for name in tensors if name.startswith(prefix)}
         )

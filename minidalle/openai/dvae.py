@@ -1,4 +1,4 @@
-"""OpenAI's dVAE: its two files into ours, and ours into state dicts that its package loads."""
+"""OpenAI's dVAE: load its two files, and export ours for OpenAI's package."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from minidalle.openai.pickles import read_foreign
 def load_dvae(encoder: Path, decoder: Path) -> DVAE:
     """OpenAI's dVAE from its two files (encoder.pkl and decoder.pkl), in float32, ready to use.
 
-    Raises ValueError or FileNotFoundError, in one sentence, for files that are not that.
+    Raises ValueError or FileNotFoundError, in one sentence, for any other files.
     """
     theirs = {"encoder": read_foreign(encoder), "decoder": read_foreign(decoder)}
     try:
@@ -40,7 +40,7 @@ def export_dvae(model: DVAE) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """State dicts that the `dall_e` package's Encoder and Decoder load."""
     config = model.config
     if config.patch:
-        raise ValueError("only a dVAE that is built as in the paper fits OpenAI's package")
+        raise ValueError("OpenAI's package loads only a dVAE built as in the paper")
     states = {"encoder": {}, "decoder": {}}
     for layer, part, name in _layers(model):
         states[part] |= {f"blocks.{name}.w": layer.weight, f"blocks.{name}.b": layer.bias}
@@ -48,7 +48,7 @@ def export_dvae(model: DVAE) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def _layers(model: DVAE) -> Iterator[tuple[nn.Conv2d, str, str]]:
-    """(convolution, "encoder" or "decoder", what it is called there) of each layer."""
+    """(convolution, "encoder" or "decoder", its name there) for each layer."""
     yield model.encoder[0], "encoder", "input"
     yield model.codebook, "decoder", "input"
     for part, layers in ("encoder", model.encoder), ("decoder", model.decoder):
@@ -58,6 +58,6 @@ def _layers(model: DVAE) -> Iterator[tuple[nn.Conv2d, str, str]]:
             convolutions = [layer for layer in block.path if isinstance(layer, nn.Conv2d)]
             for k, layer in enumerate(convolutions, 1):
                 yield layer, part, f"{name}.res_path.conv_{k}"
-            if isinstance(block.skip, nn.Conv2d):  # the width changes here
+            if isinstance(block.skip, nn.Conv2d):  # where the width changes
                 yield block.skip, part, f"{name}.id_path"
         yield [layer for layer in layers if isinstance(layer, nn.Conv2d)][-1], part, "output.conv"

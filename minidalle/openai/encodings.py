@@ -1,15 +1,15 @@
-"""The encodings that OpenAI's models were trained with, for those who load one.
+"""The text encodings of OpenAI's models, for use with these models.
 
-GPT-2's is that of bpe.py, but upper case stays. CLIP's has three differences (Radford et al.
-2021, section 2.4). A word carries no space before it; instead its last byte is another id than
-the same byte elsewhere, so that "star" in "star fish" and in "starfish" need not be the same
-token. Every digit is a word. And a caption is closed by an end-of-text, at which CLIP reads its
-feature.
+GPT-2's is that of bpe.py, but keeps upper case. CLIP's differs in three ways (Radford et al.
+2021, section 2.4). A word does not include the space before it; instead its last byte has another
+id than the same byte elsewhere, so "star" in "star fish" and in "starfish" need not be the same
+token. Every digit is a word. And a caption ends with an end-of-text token, at which CLIP reads
+its feature.
 
     GPT-2   0 … 255  the bytes                             256 … V-1  the merges, V = 50 257 - 1
     CLIP    0 … 255  the bytes, 256 … 511  at a word's end 512 … V-1  the merges, V = 49 408 - 2
 
-The ids from V on are the start of the text and, in CLIP, its end.
+The ids from V on are start-of-text and, in CLIP, end-of-text.
 """
 
 import gzip
@@ -26,14 +26,14 @@ CLIP_WORD = regex.compile(r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+",
 
 
 class Published(BPE):
-    """What OpenAI trained: it is read from their file, and neither trained nor saved here."""
+    """An encoding that OpenAI trained: read from its file, neither trained nor saved here."""
 
     hint, kind = "", "not the vocabulary that OpenAI published"
     count: int  # how many of the file's merges are used
 
     @classmethod
     def merges_in(cls, content: bytes) -> list[Pair]:
-        """The merges of a file, packed or not, that has a title and then a merge a line."""
+        """The merges of a file, gzipped or not: a title line, then one merge per line."""
         if content.startswith(b"\x1f\x8b"):
             content = gzip.decompress(content)
         lines = content.decode("utf-8").split("\n")[1 : 1 + cls.count]
@@ -43,17 +43,17 @@ class Published(BPE):
         return merges
 
     def save(self, path: str | Path) -> None:
-        """Not offered: the file that OpenAI published is the one to keep."""
-        raise NotImplementedError("the encodings of OpenAI are read from OpenAI's own files")
+        """Not supported: keep the file that OpenAI published."""
+        raise NotImplementedError("OpenAI's encodings are not saved here: keep OpenAI's own files")
 
 
 class GPT2BPE(Published):
-    """Text ↔ the ids of GPT-2 and GPT-3. `start` is what they call end-of-text."""
+    """Text ↔ the ids of GPT-2 and GPT-3; `start` is their end-of-text token."""
 
     count = 50_000
 
     def words(self, text: str) -> list[str]:
-        """The words as they are written; no merge crosses from one to the next."""
+        """The words in their original case."""
         return WORD.findall(whole(text))
 
 
@@ -70,16 +70,16 @@ class ClipBPE(Published):
         return self.vocab_size + 1
 
     def words(self, text: str) -> list[str]:
-        """Undo HTML's &amp;, lower-case, and cut; spaces only separate.
+        """Unescape HTML (&amp;), lower-case, and split; spaces only separate words.
 
-        OpenAI's code mends broken encodings (ftfy) before that; here, text is taken as it is. There
-        "<|endoftext|>" in a caption is the token, here it is text like any other.
+        OpenAI's code first repairs broken encodings (ftfy); this does not. There "<|endoftext|>" in
+        a caption is the token; here it is ordinary text.
         """
         text = html.unescape(html.unescape(text))
         return CLIP_WORD.findall(whole(regex.sub(r"\s+", " ", text).strip().lower()))
 
     def spell(self, word: str) -> list[int]:
-        """The ids of a word's bytes, the last one the id that ends a word."""
+        """The ids of a word's bytes; the last one has its end-of-word id."""
         *first, last = byte_ids(word)
         return [*first, last + 256]
 
@@ -105,6 +105,6 @@ def load_bpe(path: str | Path, kind: str = "clip") -> BPE:
     """An encoding from OpenAI's own file.
 
     kind: "clip" (`bpe_simple_vocab_16e6.txt.gz`) or "gpt2" (`vocab.bpe`). Raises ValueError or
-    FileNotFoundError, in one sentence, for another file.
+    FileNotFoundError, in one sentence, for any other file.
     """
     return {"clip": ClipBPE, "gpt2": GPT2BPE}[kind].load(path)

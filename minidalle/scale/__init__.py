@@ -1,1 +1,1 @@
-"""Skip on first reading: fast twins of what the chapters say plainly, and many processes."""
+"""Skip on first reading: faster versions of attention and cache, and training on many GPUs."""

@@ -1,20 +1,20 @@
-"""The fast twin of `transformer.attention`: it leaves out what the masks hide.
+"""The fast twin of `transformer.attention`: it skips scores that the masks hide.
 
 B batch, H heads, G = B · H, T text tokens, N = h·w image tokens, S = T + N, d width of a head.
 
-A masked score costs as much as any other: at the paper's size a row layer computes 1 280 scores
-for each position and uses about 290. The masks are regular, so the picture can be cut into lines
-that look at nothing but the text, themselves, and a few lines before:
+A masked score takes as long as any other: at the paper's size a row layer computes 1 280 scores
+per position and uses about 290. The masks are regular, so the picture can be cut into lines that
+attend only to the text, to themselves and to a few lines before:
 
-    row             lines are the rows of the grid; each looks at the one above
-    column          lines are the columns; each looks at itself only
-    convolutional   lines are rows; each looks at as many above as the kernel reaches
+    row             lines are the rows of the grid; each sees the one above
+    column          lines are the columns; each sees itself only
+    convolutional   lines are rows; each sees as many above as the kernel reaches
 
-So there is one product of the picture with the text, one of each line with its window (itself and
-the lines before that it sees), and one softmax over both. The lines of all pictures stand in one
-row, n = G · L of them, and windows overlap in memory: those of a picture's first lines reach into
-the picture before, which the mask forbids. The gradient is written out, because a few heads at a
-time, whose scores stay in the processor's cache, are faster than all of them:
+So one product compares the picture with the text, one compares each line with its window (itself
+and the lines before that it sees), and one softmax covers both. The n = G · L lines of all
+pictures are stored one after another, and windows overlap in memory: those of a picture's first
+lines reach into the picture before, which the mask hides. The gradient is written out, because it
+is faster to take a few heads at a time, so that their scores stay in the processor's cache:
 
     P = softmax(S)    O = P V    dS = P ∘ (dO Vᵀ - rowsum(dO ∘ O))
     dQ = dS K         dK = dSᵀ Q     dV = Pᵀ dO
@@ -32,12 +32,12 @@ from torch import Tensor, nn
 from minidalle.masks import mask_of
 from minidalle.transformer import DALLE
 
-SMALL = 128  # image tokens: up to here, it is faster to compute all scores
-AT_A_TIME = 2**21  # scores: 8 MB
+SMALL = 128  # image tokens; up to here computing all scores is faster
+AT_A_TIME = 2**21  # scores computed at a time, 8 MB
 
 
 class Pattern(NamedTuple):
-    """What the mask of a layer is made of; its picture is `width` codes wide."""
+    """The parameters of a layer's mask; the picture is `width` codes wide."""
 
     kind: str
     text_len: int
@@ -46,9 +46,9 @@ class Pattern(NamedTuple):
 
 
 def fast_attention(model: nn.Module) -> None:
-    """Let the layers of a DALLE attend in the faster way, with the same result.
+    """Make the layers of a DALLE use `attend`, with the same result.
 
-    Other models stay as they are.
+    Other models are left unchanged.
     """
     if not isinstance(model, DALLE):
         return
@@ -58,9 +58,9 @@ def fast_attention(model: nn.Module) -> None:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, pattern: Pattern | None = None) -> Tensor:
-    """Attention with a mask (S, S), in the faster way: q, k, v (B, H, S, d) → (B, H, S, d).
+    """Attention with a mask (S, S), the fastest way: q, k, v (B, H, S, d) → (B, H, S, d).
 
-    On a CPU, a large picture whose pattern is known is cut into lines.
+    On a CPU, large pictures with a known pattern are cut into lines.
     """
     if pattern and pattern.kind != "causal" and q.device.type == "cpu" and q.dtype == torch.float32:
         N = q.shape[2] - pattern.text_len
@@ -70,9 +70,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, pattern: Pattern | Non
 
 
 def factored(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> Tensor:
-    """What `attention` gives for the mask of this pattern: q, k, v (B, H, S, d) → (B, H, S, d).
+    """Attention with the mask of a pattern: q, k, v (B, H, S, d) → (B, H, S, d).
 
-    The rows of the image have to be whole: N = h · width.
+    The rows of the image must be complete: N = h · width.
     """
     kind, T, width, kernel = pattern
     (text_q, q), (text_k, k), (text_v, v) = (x.split([T, x.shape[2] - T], 2) for x in (q, k, v))
@@ -93,7 +93,7 @@ def factored(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> Tensor:
 
 
 class Lines(torch.autograd.Function):
-    """What the lines of pictures find in the text and in their windows."""
+    """Attention of the lines of pictures to the text and to their windows."""
 
     @staticmethod
     def forward(ctx, q, k, v, text_k, text_v, hidden):
@@ -118,7 +118,7 @@ class Lines(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        """The formulas at the top of this file, for the text and for the windows."""
+        """The formulas at the top of this module, for the text and for the windows."""
         q, k, v, text_k, text_v, hidden, found, *weights = ctx.saved_tensors
         (T, d), (L, length, window) = text_k.shape[1:], hidden.shape
         gradient, reach = gradient.contiguous(), window // length
@@ -150,7 +150,7 @@ class Lines(torch.autograd.Function):
 
 
 def some_at_a_time(heads: int, hidden: Tensor, text_len: int) -> Iterator[tuple[slice, slice]]:
-    """So many of the G heads that their scores fit into the cache, and the lines of these heads."""
+    """Slices of the G heads whose scores fit into the cache, and of the lines of these heads."""
     L, length, window = hidden.shape
     step = max(1, AT_A_TIME // (L * length * (text_len + window)))
     for first in range(0, heads, step):
@@ -158,7 +158,7 @@ def some_at_a_time(heads: int, hidden: Tensor, text_len: int) -> Iterator[tuple[
 
 
 def with_lines_before(lines: Tensor, reach: int) -> Tensor:
-    """Each line and the reach - 1 before it, not copied: (n, length, d) → (n, reach · length, d).
+    """Each line and the reach - 1 before it, as a view: (n, length, d) → (n, reach · length, d).
 
     >>> with_lines_before(torch.arange(4.0).view(4, 1, 1), 2).flatten(1).tolist()
     [[0.0, 0.0], [0.0, 1.0], [1.0, 2.0], [2.0, 3.0]]
@@ -169,9 +169,9 @@ def with_lines_before(lines: Tensor, reach: int) -> Tensor:
 
 
 @lru_cache
-@torch.inference_mode(False)  # kept for a later call, which may be one of training
+@torch.inference_mode(False)  # cached for later calls, which may need gradients
 def hidden_in_windows(kind: str, height: int, width: int, kernel: int) -> Tensor:
-    """What to add to the scores of each line with its window, (L, length, window): 0, or -∞.
+    """The mask to add to the scores of each line with its window, (L, length, window): 0 or -∞.
 
     >>> hidden_in_windows("row", 3, 2, 3)[1].tolist()
     [[0.0, 0.0, 0.0, -inf], [-inf, 0.0, 0.0, 0.0]]

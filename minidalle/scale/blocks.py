@@ -1,4 +1,4 @@
-"""What is done to a model's blocks for speed and memory, without a word of it in the model."""
+"""Changes to a model's blocks for speed and memory, kept out of the model's own code."""
 
 from functools import partial
 
@@ -10,11 +10,11 @@ from torch.utils.checkpoint import checkpoint
 def tune_blocks(
     model: nn.Module, bf16: bool = False, compile: bool = False, recompute: bool = False
 ) -> None:
-    """Change the blocks of a model (`model.blocks`) in place; models without any stay as they are.
+    """Change the blocks of a model (`model.blocks`) in place; models without blocks are unchanged.
 
-    bf16: matrix products in bfloat16, while gains, embeddings, heads and losses stay in float32;
-    recompute: the backward pass computes a block's activations again, so only its input is kept;
-    compile: by torch's compiler.
+    bf16: matrix products in bfloat16; gains, embeddings, heads and losses stay in float32;
+    recompute: activation checkpointing, where the backward pass recomputes a block's activations
+    from its input; compile: use torch's compiler.
     """
     for block in getattr(model, "blocks", ()):
         if bf16:

@@ -1,11 +1,11 @@
-"""The fast twin of `sampling.Cache`: a caption is kept once, and only what can be seen is read.
+"""The fast twin of `sampling.Cache`: each caption is stored once, and only visible positions.
 
 C captions, M candidates of each, B = C · M, T text tokens, N image tokens, H heads, d width of a
-head. Candidates of a caption stand side by side, so one product compares all of them with it.
+head. The candidates of a caption are adjacent, so one product compares all of them with it.
 
-A row layer sees the last W + 1 image positions and keeps no more: a new position takes the place
-of the one that has gone out of sight, and a softmax does not mind the order. At the paper's size
-that leaves 0.30 of 1.04 GB in 16 bits for each candidate.
+A row layer sees the last W + 1 image positions and stores no more: a new position overwrites the
+one that is no longer visible, and attention does not depend on the order. At the paper's size
+this leaves 0.30 of 1.04 GB per candidate, in 16 bits.
 """
 
 import math
@@ -25,11 +25,11 @@ Window: TypeAlias = slice | Tensor  # image positions
 
 @contextmanager
 def fast_sampling(model: DALLE) -> Iterator[type]:
-    """The class `FastCache`, and meanwhile a model whose products suit few rows on a CPU.
+    """A context that yields `FastCache` and tunes the model for products of few rows on a CPU.
 
-    Its matrices lie transposed in memory, their values as they were: products of few rows are up
-    to 1.7 times as fast. oneDNN, which takes longer to prepare a GELU of one row than to compute
-    it, is off. Inference mode is a tenth faster than no_grad.
+    Weight matrices are stored transposed in memory, which makes products with few rows up to 1.7
+    times as fast. oneDNN is off, because it takes longer to set up a GELU of one row than to
+    compute it. Inference mode is a tenth faster than no_grad.
     """
     weights = [layer.weight for layer in model.modules() if isinstance(layer, nn.Linear)]
     before, onednn = [weight.data for weight in weights], torch.backends.mkldnn.enabled
@@ -47,10 +47,10 @@ def fast_sampling(model: DALLE) -> Iterator[type]:
 
 
 class FastCache:
-    """Keys and values of C captions, once, and of the image positions of C · M candidates."""
+    """Keys and values of C captions, stored once, and of the images of C · M candidates."""
 
     def __init__(self, model: DALLE, text: Tensor, num_samples: int = 1):
-        """Send captions (C, T) through the model; make room for M = num_samples pictures each."""
+        """Run captions (C, T) through the model; allocate M = num_samples pictures for each."""
         c, x = model.config, model.embed_text(text)
         C, T, d = len(text), c.text_len, c.width // c.heads
         self.model, self.length, self.text = model, 0, []
@@ -64,20 +64,22 @@ class FastCache:
         ]
 
     def attend_text(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """Keep the keys, (C · H, d, T), and values, (C · H, T, d), of the captions in a layer."""
+        """Store the keys, (C · H, d, T), and values, (C · H, T, d), of the captions in a layer."""
         self.text.append(
             (k.flatten(0, 1).transpose(1, 2).contiguous(), v.flatten(0, 1).contiguous())
         )
         return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
     def append(self, x: Tensor) -> Tensor:
-        """Send the next image positions, x (B, n, D), through all layers; returns them, (B, n, D).
+        """Run the next image positions, x (B, n, D), through all layers → (B, n, D).
 
-        They come one by one (n = 1), but for the first ones.
+        Only the first call may have n > 1.
         """
         T, (_, n, _) = self.model.config.text_len, x.shape
         if self.length and n > 1:
-            raise ValueError(f"after the first positions they come one by one, not {n} at a time")
+            raise ValueError(
+                f"after the first call positions must come one by one, not {n} at a time"
+            )
         for layer, block in enumerate(self.model.blocks):
             mask = self.model.mask(layer)[T : T + n, T : T + n]
             x = block(x, mask, partial(self.attend, layer))
@@ -85,14 +87,14 @@ class FastCache:
         return x
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        """Keep the keys and values of n new image positions, and look at all that can be seen."""
+        """Store the keys and values of n new image positions, and attend to all visible ones."""
         kept, n = self.image[layer], q.shape[2]
         C, H, M, size, d = kept.shape[1:]
         q, k, v = (x.view(C, M, H, n, d).transpose(1, 2) for x in (q, k, v))  # (C, H, M, n, d)
         for p in range(max(self.length, self.length + n - size), self.length + n):
             kept[0].select(3, p % size).copy_(k.select(3, p - self.length))
             kept[1].select(3, p % size).copy_(v.select(3, p - self.length))
-        if n > 1:  # the first ones, which see each other as the mask says
+        if n > 1:  # the first call: the mask says who sees whom
             keys, values = (x.flatten(0, 2) for x in (k, v))
         else:
             (keys, values), mask = self.seen(layer), None
@@ -100,22 +102,22 @@ class FastCache:
         return found.transpose(1, 2).reshape(C * M, H, n, d)
 
     def seen(self, layer: int) -> Tensor:
-        """Keys and values of what the next position sees of the image, (2, C · H · M, seen, d)."""
+        """Keys and values of the image positions that the next sees, (2, C · H · M, seen, d)."""
         kept = self.image[layer].flatten(1, 3)
         if self.model.kinds[layer] == "row":
-            return kept[:, :, : self.length + 1]  # (no more are kept)
+            return kept[:, :, : self.length + 1]  # no more are stored
         window = self.windows[layer][self.length]
         return kept[:, :, window] if isinstance(window, slice) else kept.index_select(2, window)
 
     def mix(
         self, layer: int, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
     ) -> Tensor:
-        """One softmax over the caption and what is seen of the image.
+        """Attention with one softmax over the caption and the visible image positions.
 
         q (C, H, M, n, d), keys and values (C · H · M, seen, d); returns (C · H · M, n, d).
         """
         (text_keys, text_values), (n, d) = self.text[layer], q.shape[-2:]
-        G, T = text_values.shape[:2]  # C · H, and the length of a caption
+        G, T = text_values.shape[:2]  # C · H, caption length
         q = (q * d**-0.5).reshape(-1, n, d)
         to_image = torch.bmm(q, keys.transpose(1, 2))
         if mask is not None:
@@ -127,9 +129,9 @@ class FastCache:
 
 
 @lru_cache
-@torch.inference_mode(False)  # kept for a later call, which may track gradients
+@torch.inference_mode(False)  # cached for later calls, which may need gradients
 def visible(kind: str, height: int, width: int, kernel: int) -> tuple[Window, ...]:
-    """The image positions that each image position sees, as a slice if they are evenly spaced.
+    """The image positions that each one sees, as a slice if they are evenly spaced.
 
     >>> visible("column", 3, 4, 3)[9]  # positions 1, 5 and 9
     slice(1, 10, 4)

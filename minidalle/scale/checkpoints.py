@@ -1,10 +1,10 @@
-"""Checkpoints of many processes: each writes its shards, and any number of processes reads them.
+"""Sharded checkpoints: each process writes its shards; any number of processes can read them.
 
     PLACE/step-000000400/   a file of tensors for each process, and about.json
-    PLACE/latest            the name of the newest whole folder
+    PLACE/latest            the name of the newest complete folder
 
-A folder is written under another name, renamed when every process is done, and then `latest`
-points to it; so what is read was written whole.
+A folder is written under a temporary name and renamed when every process is done, then `latest`
+points to it, so a checkpoint that is read is complete.
 """
 
 import json
@@ -25,11 +25,11 @@ class ShardedCheckpoint(Checkpoint):
     """The state of a run in a folder."""
 
     def __init__(self, place: Path, keep: int = 2):
-        """keep: how many of the newest checkpoints stay."""
+        """keep: how many of the newest checkpoints to keep."""
         self.path, self.keep = place, keep
 
     def save(self, tensors: dict[str, Tensor], about: dict) -> None:
-        """Every process writes its shards to PLACE/step-N, and then `latest` points there."""
+        """Every process writes its shards to PLACE/step-N; then `latest` points there."""
         folder = self.path / f"step-{about['step']:09}"
         part = folder.with_suffix(".part")
         if dist.get_rank() == 0:
@@ -44,7 +44,7 @@ class ShardedCheckpoint(Checkpoint):
         dist.barrier()
 
     def publish(self, part: Path, folder: Path, about: dict) -> None:
-        """Give a whole folder its name, point to it, and delete the oldest."""
+        """Rename a complete folder, point `latest` to it, and delete the oldest."""
         sizes = {file.name: file.stat().st_size for file in part.iterdir()}
         (part / "about.json").write_text(json.dumps(about | {"files": sizes}))
         shutil.rmtree(folder, ignore_errors=True)
@@ -55,32 +55,32 @@ class ShardedCheckpoint(Checkpoint):
             shutil.rmtree(old)
 
     def newest(self) -> tuple[Path, dict]:
-        """The newest whole checkpoint and what it says about itself, the same in every process."""
+        """The newest complete checkpoint and its header, the same in every process."""
         found = [next(whole_checkpoints(self.path), None) if dist.get_rank() == 0 else None]
         dist.broadcast_object_list(found)
         if found[0] is None:
             raise FileNotFoundError(
-                f"there is no whole checkpoint in {self.path} to resume: leave out --resume"
+                f"there is no complete checkpoint in {self.path} to resume: leave out --resume"
             )
         return found[0]
 
     def about(self) -> dict:
-        """What the newest whole checkpoint says of itself; FileNotFoundError if there is none."""
+        """The header of the newest complete one; raises FileNotFoundError if there is none."""
         return self.newest()[1]
 
     def fill(self, tensors: dict[str, Tensor]) -> None:
-        """Read it, of whatever number of processes, into these tensors or shards."""
+        """Read it into these tensors or shards, however many processes wrote it."""
         folder, _ = self.newest()
         dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
 
     def delete(self) -> None:
-        """Make sure that there is none."""
+        """Remove it, if there is one."""
         if dist.get_rank() == 0:
             shutil.rmtree(self.path, ignore_errors=True)
 
 
 def whole_checkpoints(place: Path) -> Iterator[tuple[Path, dict]]:
-    """The checkpoints of a place that are all there, `latest` first; says which are not."""
+    """The complete checkpoints of a place, `latest` first; reports incomplete ones on stderr."""
     latest = place / "latest"
     folders = sorted(place.glob("step-*[0-9]"), reverse=True)
     if latest.is_file():
@@ -90,8 +90,8 @@ def whole_checkpoints(place: Path) -> Iterator[tuple[Path, dict]]:
             about = json.loads((folder / "about.json").read_text())
             sizes = about["files"].items()
             if torn := [name for name, size in sizes if (folder / name).stat().st_size != size]:
-                raise ValueError(f"{torn[0]} is cut off")
+                raise ValueError(f"{torn[0]} is truncated")
             yield folder, about
         except (OSError, ValueError, KeyError) as error:
-            said = f"{folder} is not whole ({error}): going back to the one before"
+            said = f"{folder} is incomplete ({error}): using the one before"
             print(f"minidalle: {said}", file=sys.stderr)

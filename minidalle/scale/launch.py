@@ -1,4 +1,4 @@
-"""From the words of `minidalle train` to a runtime: which device, how many processes."""
+"""From the options of `minidalle train` to a runtime: device and processes."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
 
 
 def make_runtime(args, row: Row) -> Runtime:
-    """The processes that torchrun started, or this one alone."""
+    """The runtime of the processes that torchrun started, or of this one alone."""
     accum = args.grad_accum_steps
     if "WORLD_SIZE" in os.environ:
         from minidalle.scale.runtime import Distributed
@@ -26,19 +26,19 @@ def make_runtime(args, row: Row) -> Runtime:
         )  # fmt: skip
     if args.powersgd or args.shard_size:
         raise ValueError(
-            "--powersgd and --shard-size are for several processes: "
+            "--powersgd and --shard-size need several processes: "
             "start them with `torchrun --nproc-per-node N -m minidalle train …`"
         )
     return SingleProcess(find_device(args.device), accum, tuning(args))
 
 
 def tuning(args) -> partial:
-    """What is done to a model's blocks before they are trained."""
+    """`tune_blocks` with the options of the command."""
     return partial(tune_blocks, bf16=args.bf16, compile=args.compile, recompute=args.recompute)
 
 
 def find_device(name: str) -> torch.device:
-    """The torch device of that name, if it is here."""
+    """The torch device of that name, if this machine has it."""
     here = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
@@ -46,13 +46,13 @@ def find_device(name: str) -> torch.device:
     }
     if not here.get(name):
         raise ValueError(
-            f"there is no device {name!r} here, but {', '.join(n for n in here if here[n])}"
+            f"there is no device {name!r} here: choose from {', '.join(n for n in here if here[n])}"
         )
     return torch.device(name)
 
 
 def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> None:
-    """ValueError if the transformer will not fit; it says by how much, and what would help."""
+    """Raise ValueError if the transformer will not fit, by how much, and what would help."""
     if runtime.device.type == "cuda":
         here, each = torch.cuda.get_device_properties(runtime.device).total_memory, "GPU"
     elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
@@ -69,14 +69,14 @@ def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> 
         )
     except ValueError as error:
         raise ValueError(
-            f"{error}, in the words of `minidalle plan`; here --grad-accum-steps makes fewer "
-            "images at a time, and torchrun more GPUs"
+            f"{error} in `minidalle plan`; here --grad-accum-steps lowers the number of "
+            "images at a time, and torchrun adds GPUs"
         ) from None
 
 
 @contextmanager
 def explaining_lack_of_memory() -> Iterator[None]:
-    """Torch's error where memory runs out, in one sentence that says what would help."""
+    """Turn torch's out-of-memory errors into one sentence that says what would help."""
     try:
         yield
     except RuntimeError as error:
@@ -84,6 +84,6 @@ def explaining_lack_of_memory() -> Iterator[None]:
         if not lacking:
             raise
         raise ValueError(
-            "memory ran out in a step: --grad-accum-steps N takes a batch in N parts, and "
-            "--recompute computes activations again in place of keeping them"
+            "memory ran out in a step: --grad-accum-steps N splits a batch into N parts, and "
+            "--recompute recomputes activations instead of keeping them"
         ) from None

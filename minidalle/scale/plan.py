@@ -1,15 +1,15 @@
-"""What it takes to train the transformer at any size: bytes in each GPU, FLOPs, days.
+"""What training the transformer takes at any size: bytes per GPU, FLOPs, days.
 
-Nothing is run and nothing measured: all follows from the config and from how `training.train`
-lays a model out over GPUs, with --bf16. What is sent between GPUs is not modelled; like all else
-that keeps a GPU waiting, it is in the share of its peak that one assumes to reach.
+Nothing is run or measured: everything follows from the config and from how `training.train` with
+--bf16 distributes a model over GPUs. Communication is not modelled; like everything else that
+keeps a GPU waiting, it is part of the assumed model FLOPs utilisation (MFU).
 
 B images in a GPU at a time, T text tokens, N image tokens, S = T + N, V text vocabulary,
 K codebook, D width, H heads.
 
-In float32, split among the GPUs that share a copy (Rajbhandari et al. 2020), lie 4 bytes per
-parameter of weights, 4 of gradients, 8 of Adam's two moments and 4 of the weights' average. On top
-come what is in flight (weights gathered to be used, gradients to be sent) and the activations.
+Per parameter, in float32, there are 4 bytes of weights, 4 of gradients, 8 of Adam's two moments
+and 4 of the weights' average, split among the GPUs that share a copy (Rajbhandari et al. 2020).
+Added to these are weights and gradients in flight (gathered, or being sent) and the activations.
 """
 
 from dataclasses import dataclass, replace
@@ -21,15 +21,15 @@ from minidalle.masks import layer_kinds, offsets
 
 
 class GPU(NamedTuple):
-    """What its maker says of it."""
+    """A GPU's data sheet."""
 
     teraflops: float  # peak of dense bfloat16 matrix products, 10¹² FLOP/s
-    memory: float  # 10⁹ bytes; the few % that there are more go to the driver, NCCL and gaps
-    bandwidth: float  # of the memory, 10¹² bytes/s
+    memory: float  # 10⁹ bytes; the few % above that are left to the driver, NCCL and fragmentation
+    bandwidth: float  # memory bandwidth, 10¹² bytes/s
 
 
-# NVIDIA's data sheets of H100 SXM, H200 SXM, A100 SXM and V100 SXM2. For the first two they print
-# the peak of sparse products, twice that of dense ones. The V100, which the paper used, knows no
+# NVIDIA's data sheets of H100 SXM, H200 SXM, A100 SXM and V100 SXM2. Those of the first two give
+# the peak of sparse products, twice that of dense ones. The V100, which the paper used, has no
 # bfloat16: its peak is that of float16.
 GPUS = {
     "h100": GPU(989.4, 80, 3.35),
@@ -42,25 +42,25 @@ GPUS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How a training is laid out, in the words of `minidalle train`."""
+    """How training is distributed, in the terms of `minidalle train`."""
 
     gpus: int = 1
     share: str = "fsdp"  # or "ddp", "hsdp"
-    shard_size: int | None = None  # in hsdp; else the 8 of a machine
+    shard_size: int | None = None  # for hsdp; by default the 8 GPUs of a machine
     images: int = 1  # B
     recompute: bool = False
 
     def __post_init__(self):
         if self.gpus < 1 or self.images < 1:
             raise ValueError(
-                f"there must be 1 GPU and 1 image or more, not {min(self.gpus, self.images)}"
+                f"there must be at least 1 GPU and 1 image, not {min(self.gpus, self.images)}"
             )
         if self.share not in ("ddp", "fsdp", "hsdp"):
-            raise ValueError(f"unknown way to share {self.share!r}: there is ddp, fsdp and hsdp")
+            raise ValueError(f"unknown way to share {self.share!r}: choose from ddp, fsdp, hsdp")
         if self.gpus % self.group:
             raise ValueError(
                 f"{self.gpus} GPUs cannot be split into groups of {self.group} that share a "
-                "copy: take a multiple of it, or say --shard-size"
+                "copy: use a multiple of it, or set --shard-size"
             )
 
     @property
@@ -75,7 +75,7 @@ class Layout:
 
 
 def shapes(config: DALLEConfig) -> dict[str, list[tuple[int, ...]]]:
-    """The shapes of all parameters: the norms of a block, what else it has, the heads, the rest."""
+    """The shapes of all parameters: a block's norms, its linear layers, the heads, the rest."""
     V, K, D = config.text_vocab_size, config.codebook_size, config.width
     return {
         "norms": [(D,)] * 4,
@@ -95,7 +95,7 @@ def shapes(config: DALLEConfig) -> dict[str, list[tuple[int, ...]]]:
 
 
 def numbers(part: list[tuple[int, ...]], group: int = 1) -> int:
-    """How many numbers each of a group holds; rows are dealt out, and the last ones padded.
+    """How many values each GPU of a group holds; rows are split evenly, with padding.
 
     >>> numbers([(10, 3)]), numbers([(10, 3)], group=4)
     (30, 9)
@@ -104,7 +104,7 @@ def numbers(part: list[tuple[int, ...]], group: int = 1) -> int:
 
 
 def parameters(config: DALLEConfig, group: int = 1) -> int:
-    """How many parameters the model has, or each of a group that shares them."""
+    """The number of parameters, or of those in each GPU of a group that shares them."""
     norms, block, heads, rest = (numbers(part, group) for part in shapes(config).values())
     return config.depth * (norms + block) + heads + rest
 
@@ -115,8 +115,8 @@ def parameters(config: DALLEConfig, group: int = 1) -> int:
 def pairs(config: DALLEConfig) -> list[int]:
     """How many (query, key) pairs the mask of each layer allows.
 
-    Text sees earlier text; an image position sees all text, and the image at some distances back.
-    At distance o there is something for N - o of the N positions.
+    Text sees earlier text; an image position sees all text, and image positions at some offsets
+    back. N - o of the N positions have one at offset o.
     """
     T, N, size = config.text_len, config.image_len, (config.grid, config.grid, config.kernel)
     image = {kind: sum(N - o for o in offsets(kind, *size)) for kind in set(layer_kinds(config))}
@@ -129,7 +129,7 @@ def forward_flops(config: DALLEConfig, seen: list[int] | None = None) -> int:
     seen: the pairs that each layer computes, if not those of its mask.
     """
     S, D = config.text_len + config.image_len, config.width
-    blocks = config.depth * 2 * S * 12 * D**2  # q, k, v: 3 D², after them D², up 4 D², down 4 D²
+    blocks = config.depth * 2 * S * 12 * D**2  # qkv 3 D², out D², up 4 D², down 4 D²
     attention = sum(4 * D * n for n in seen or pairs(config))  # q · k, and weight × v
     logits = (
         config.text_len - 1
@@ -138,10 +138,10 @@ def forward_flops(config: DALLEConfig, seen: list[int] | None = None) -> int:
 
 
 def hardware_flops(config: DALLEConfig, recompute: bool) -> int:
-    """FLOPs that a GPU does for one image, forward and backward (which is twice forward).
+    """FLOPs that a GPU executes for one image, forward and backward (twice forward).
 
-    Attention computes all S² pairs, and throws away what a mask forbids. To recompute a block all
-    but its last product (4 D²) is done again: of that one only the inputs are needed.
+    Attention computes all S² pairs, then discards those that the mask hides. Recomputing a block
+    repeats all of its products but the last (4 D²), whose output the backward pass does not need.
     """
     S, D, depth = config.text_len + config.image_len, config.width, config.depth
     again = depth * (2 * S * 8 * D**2 + 4 * D * S**2)
@@ -152,19 +152,19 @@ def hardware_flops(config: DALLEConfig, recompute: bool) -> int:
 
 
 def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
-    """Bytes in each GPU at the worst moment of a step, when gradients of earlier parts are there.
+    """Bytes per GPU at the peak of a step, when gradients of earlier parts are already there.
 
-    Which moment is the worst depends on the sizes. Five are compared: the losses; the backward pass
-    of the last block; its gradients being sent; the block before it, while they are under way; and
-    the end of the pass, where the embeddings get their gradients.
+    When the peak occurs depends on the sizes. Five moments are compared: the losses; the backward
+    pass of the last block; its gradients being sent; the block before it meanwhile; and the end of
+    the backward pass, where the embeddings get their gradients.
     """
     B, T, N, D, depth = layout.images, config.text_len, config.image_len, config.width, config.depth
     S, group = T + N, layout.group
     mine = parameters(config, group)
     _, linear, heads, rest = (group * numbers(part, group) for part in shapes(config).values())
 
-    # A block's input and middle are float32. In bfloat16 are what comes out of two norms, q, k, v,
-    # what attention found, 4 widths before the GELU and 4 after it; and its mask, as numbers.
+    # A block keeps its input and middle in float32; in bfloat16 the outputs of two norms, q, k, v,
+    # attention's output, 4 widths before the GELU and 4 after it; and its mask, as numbers.
     stream = 4 * B * S * D
     block = 2 * stream + 14 * 2 * B * S * D + B * S * (4 * config.heads + 16) + 2 * S * S
     kept = stream if layout.recompute else block
@@ -172,7 +172,7 @@ def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
     logits = 4 * B * (T - 1) * config.text_vocab_size, 4 * B * N * config.codebook_size
     losses = 2 * stream + sum(logits) + 2 * max(logits)  # log-softmax of both, two gradients of one
 
-    if group > 1:  # bfloat16 in blocks; outside of them weights stay gathered and gradients pile up
+    if group > 1:  # bfloat16 in blocks; outside, weights stay gathered and gradients accumulate
         outside = 4 * (heads + rest)
         losing, last = outside + 2 * linear, outside + 4 * heads + 2 * linear + 2 * 4 * D * D
         sent = 4 * linear  # in float32
@@ -180,9 +180,8 @@ def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
     else:  # autocast's copies of weights that the backward pass needs
         copies = 2 * linear * (1 if layout.recompute else depth)
         buckets = 4 * mine * (layout.gpus > 1)  # DDP sends a copy of the gradients
-        one = max(
-            2 * 4 * D * D, 6 * 4 * D * D - 2 * 4 * B * S * D
-        )  # of `down`; cast when its input is gone
+        # The gradient of `down`, cast when its input has been freed.
+        one = max(2 * 4 * D * D, 6 * 4 * D * D - 2 * 4 * B * S * D)
         losing, last, sent = copies + buckets, copies + buckets + one, 0
         sending, end = (
             losing + 4 * config.text_vocab_size * D,
@@ -197,24 +196,24 @@ def memory(config: DALLEConfig, layout: Layout) -> dict[str, int]:
     ], key=sum)  # fmt: skip
     return {
         "weights": 4 * mine, "gradients": 4 * mine, "optimiser": 8 * mine, "average": 4 * mine,
-        "masks": 2 * S * S * len(set(layer_kinds(config))),  # the average has its own
+        "masks": 2 * S * S * len(set(layer_kinds(config))),  # also in the average
         "in flight": flight, "activations": activations,
     }  # fmt: skip
 
 
 def fits(config: DALLEConfig, card: GPU, layout: Layout) -> bool:
-    """Is there memory enough?"""
+    """Whether the memory suffices."""
     return sum(memory(config, layout).values()) <= card.memory * 1e9
 
 
 def most_images(config: DALLEConfig, each: int, card: GPU, layout: Layout) -> int:
-    """The largest equal part of `each` images that fits at a time; 1 if none does."""
+    """The largest divisor of `each` images that fits at a time; 1 if none does."""
     parts = [n for n in range(1, each + 1) if each % n == 0]
     return max((n for n in parts if fits(config, card, replace(layout, images=n))), default=1)
 
 
 def smallest(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> int | None:
-    """The fewest GPUs that can share a batch and have memory enough, if any do."""
+    """The smallest number of GPUs that divides a batch and has enough memory, or None."""
     for gpus in range(1, batch + 1):
         group = (layout.shard_size or min(8, gpus)) if layout.share == "hsdp" else 1
         fair = batch % (gpus * layout.images) == 0 and gpus % group == 0
@@ -224,7 +223,7 @@ def smallest(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> int 
 
 
 def remedy(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> str:
-    """The options of which each would make it fit; if none does alone, all of them together."""
+    """The options each of which would make it fit; if none does alone, all of them together."""
     images = most_images(config, layout.images, card, layout)
     gpus = smallest(config, batch, card, layout) or layout.gpus
     ways: dict[str, dict] = {
@@ -236,13 +235,13 @@ def remedy(config: DALLEConfig, batch: int, card: GPU, layout: Layout) -> str:
     enough = [way for way, change in ways.items() if fits(config, card, replace(layout, **change))]
     if gpus := not enough and smallest(config, batch, card, Layout(recompute=True)):
         enough = [f"--share fsdp --recompute --image-batch 1 --gpus {gpus}"]
-    return f"it fits with {' or '.join(enough)}" if enough else "no number of them is enough"
+    return f"it fits with {' or '.join(enough)}" if enough else "no number of GPUs is enough"
 
 
 def refuse_what_does_not_fit(
     config: DALLEConfig, batch: int, card: GPU, layout: Layout, each: str
 ) -> None:
-    """ValueError, with a remedy, if `each` GPU (or what it is called) has too little memory."""
+    """Raise ValueError, with a remedy, if `each` ("GPU" or "process") has too little memory."""
     total = sum(memory(config, layout).values()) / 1e9
     if total > card.memory:
         raise ValueError(
@@ -265,11 +264,11 @@ def plan(
     """What training a preset's transformer takes: rows of (what, value, unit, source).
 
     source: given, published (by the GPU's maker) or computed; images: B, by default as many as fit;
-    mfu: the share of the peak that goes into the model's own FLOPs (Chowdhery et al. 2022, appendix
-    B), an assumption. Raises ValueError, in one sentence, if something does not divide or fit.
+    mfu: assumed model FLOPs utilisation, the share of the peak that goes into the model's own FLOPs
+    (Chowdhery et al. 2022, appendix B). Raises ValueError if something does not divide or fit.
     """
     if gpu not in GPUS:
-        raise ValueError(f"unknown GPU {gpu!r}: there is {', '.join(GPUS)}")
+        raise ValueError(f"unknown GPU {gpu!r}: choose from {', '.join(GPUS)}")
     if not 0 < mfu <= 1:
         raise ValueError(f"the MFU is a share of the peak, above 0 and at most 1, not {mfu:g}")
     card, config, train = GPUS[gpu], preset.dalle, preset.train["dalle"]
@@ -277,7 +276,7 @@ def plan(
     if left or each % (images or 1):
         raise ValueError(
             f"a batch of {train.batch_size} cannot be shared evenly by {layout.gpus} GPUs"
-            f"{f', {images} images at a time' if images else ''}: take a divisor of it"
+            f"{f', {images} images at a time' if images else ''}: use a divisor of it"
         )
     layout = replace(layout, images=images or most_images(config, each, card, layout))
     refuse_what_does_not_fit(config, train.batch_size, card, layout, gpu)
@@ -306,10 +305,10 @@ def plan(
         ("memory", card.memory, f"GB, {gpu}"),
         ("fewest GPUs", fewest,
          "that fit" + ("" if images else ", with 1 image at a time")),
-        ("forward", flops / 3e12, "TFLOP per image, of the pairs that masks allow"),
-        ("and backward", flops / 1e12, "TFLOP per image: 3 × forward, which MFU counts"),
-        ("done in fact", hardware_flops(config, layout.recompute) / 1e12,
-         "TFLOP per image, of all pairs" + " and blocks recomputed" * layout.recompute),
+        ("forward", flops / 3e12, "TFLOP per image, for the pairs that masks allow"),
+        ("with backward", flops / 1e12, "TFLOP per image: 3 × forward, as MFU counts"),
+        ("executed", hardware_flops(config, layout.recompute) / 1e12,
+         "TFLOP per image, for all pairs" + ", with blocks recomputed" * layout.recompute),
         ("peak", card.teraflops, f"TFLOP/s, {gpu}, dense, 16 bits"),
         ("MFU", mfu, "of the peak, an assumption"),
         ("step", step, f"s, for a batch of {train.batch_size}"),

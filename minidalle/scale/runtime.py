@@ -1,9 +1,9 @@
-"""Many processes train one model; `training.train` is the same loop for one and for thousands.
+"""The runtime of many processes; the loop, `training.train`, is the same for one and thousands.
 
-Everything random is a function of (seed, step) and is decided for the whole batch, so the numbers
-do not depend on how many processes there are.
+Everything random is a function of (seed, step) and is decided for the whole batch, so the results
+do not depend on the number of processes.
 
-| share | each process holds                       | in a step it exchanges                      |
+| share | each process holds                       | and exchanges in a step                     |
 |-------|------------------------------------------|---------------------------------------------|
 | ddp   | everything                               | all gradients                               |
 | fsdp  | 1/n of weights, gradients, averages and  | each block's weights, twice, and its        |
@@ -33,7 +33,7 @@ from minidalle.scale.sharding import Gather, materialise, shard
 
 
 class Distributed(SingleProcess):
-    """The runtime of the processes that torchrun started, of which this is one."""
+    """The runtime of a process that torchrun started, one of several."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class Distributed(SingleProcess):
         grad_accum_steps: int = 1,
         tune: Callable[[nn.Module], None] = lambda model: None,
     ):
-        """Meet the other processes and agree on who shares with whom.
+        """Join the process group and form the groups that share a copy of the model.
 
-        block: what is gathered and used as one; share: "ddp", "fsdp" or "hsdp"; shard_size: how
-        many share one copy in hsdp (those of a machine); powersgd: the rank of compressed
-        gradients in ddp; keep: how many checkpoints stay; timeout: seconds to wait for the others;
-        bf16: blocks are gathered in bfloat16. Raises ValueError, in one sentence.
+        block: the unit of sharding; share: "ddp", "fsdp" or "hsdp"; shard_size: processes per copy
+        in hsdp (by default those of a machine); powersgd: the rank of compressed gradients in ddp;
+        keep: checkpoints to keep; timeout: seconds to wait for the others; bf16: gather blocks in
+        bfloat16. Raises ValueError, in one sentence.
         """
         super().__init__(local_device(), grad_accum_steps, tune)
         meet(timeout)
@@ -68,7 +68,7 @@ class Distributed(SingleProcess):
         if share == "hsdp" and self.world_size % shard_size:
             raise ValueError(
                 f"{self.world_size} processes cannot be split into groups of {shard_size} that "
-                "share a copy: start a multiple of it, or say --shard-size"
+                "share a copy: start a multiple of it, or set --shard-size"
             )
         if powersgd and share != "ddp":
             raise ValueError("PowerSGD compresses the gradients of --share ddp, not of " + share)
@@ -76,7 +76,7 @@ class Distributed(SingleProcess):
         self.mesh = self.make_mesh()
 
     def make_mesh(self):
-        """The processes in a line (fsdp) or in a grid of copies × shards (hsdp)."""
+        """The device mesh: a line (fsdp) or a grid of copies × shards (hsdp); None for ddp."""
         kind, copies = self.device.type, self.world_size // self.shard_size
         if self.share == "fsdp":
             return init_device_mesh(kind, (self.world_size,))
@@ -102,7 +102,7 @@ class Distributed(SingleProcess):
         return self.wrap(called, partly_frozen) if trained and self.mesh is None else called
 
     def wrap(self, model: nn.Module, partly_frozen: bool) -> nn.Module:
-        """DDP, whose gradients are compressed if asked for (Vogels et al. 2019; appendix E)."""
+        """Wrap in DDP, with PowerSGD if asked for (Vogels et al. 2019; the paper's appendix E)."""
         wrapped = DistributedDataParallel(model, find_unused_parameters=partly_frozen)
         if self.powersgd:
             from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook as hook
@@ -111,7 +111,7 @@ class Distributed(SingleProcess):
                 None, self.powersgd, start_powerSGD_iter=2, warm_start=False
             )
 
-            def one_at_a_time(state, bucket):  # gloo would mix up what two buckets send at once
+            def one_at_a_time(state, bucket):  # gloo would mix up buckets sent at the same time
                 sent = hook.powerSGD_hook(state, bucket)
                 sent.wait()
                 return sent
@@ -121,10 +121,10 @@ class Distributed(SingleProcess):
 
     @contextmanager
     def accumulate(self, called: nn.Module, last: bool):
-        """Gradients are exchanged in the last part of a step only; those of shards, in each part.
+        """Exchange gradients in the last part of a step only, except within a group of shards.
 
-        Otherwise each process would hold the whole gradient from part to part. What hsdp sends
-        between machines does wait for the last part.
+        There they are exchanged in each part, because otherwise each process would have to hold
+        the full gradient. What hsdp sends between machines waits for the last part.
         """
         if isinstance(called, DistributedDataParallel) and not last:
             with called.no_sync():
@@ -135,7 +135,7 @@ class Distributed(SingleProcess):
         yield
 
     def clip_grad(self, model: nn.Module, max_norm: float) -> Tensor:
-        """Scale the gradient down to a norm; returns its norm before, over all shards."""
+        """Clip the gradient to max_norm; returns its norm before clipping, over all shards."""
         trained = [p for p in model.parameters() if p.grad is not None]
         sharded = [p for p in trained if isinstance(p, DTensor)]
         replicated = [p for p in trained if not isinstance(p, DTensor)]
@@ -150,13 +150,13 @@ class Distributed(SingleProcess):
             nn.utils.clip_grads_with_norm_(group, max_norm, norm)
         return norm
 
-    # ---- what all have to know ----------------------------------------------------------
+    # ---- communication ------------------------------------------------------------------
 
     def gather(self, rows: Tensor) -> Tensor:
         return Gather.apply(rows)
 
     def mean(self, numbers: Numbers) -> Numbers:
-        """Each number's mean over the processes, on the CPU; sent as one tensor."""
+        """Each number's mean over the processes, on the CPU; they are sent as one tensor."""
         flat = torch.cat([value.double().flatten().to(self.device) for value in numbers.values()])
         dist.all_reduce(flat)
         parts = (flat / self.world_size).cpu().split([value.numel() for value in numbers.values()])
@@ -168,7 +168,7 @@ class Distributed(SingleProcess):
         return bool(found)
 
     def full_state_dict(self, model: nn.Module) -> Numbers:
-        """All weights in full, in rank 0, one after the other; elsewhere nothing."""
+        """All weights, unsharded, in rank 0, gathered one by one; empty in other ranks."""
         weights = {}
         for name, tensor in model.state_dict().items():
             full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
@@ -180,20 +180,20 @@ class Distributed(SingleProcess):
         return ShardedCheckpoint(place, self.keep)
 
     def compression(self) -> float | None:
-        """The share of the gradients' numbers that was sent, where PowerSGD compressed them."""
+        """The share of gradient values that PowerSGD sent, or None without it."""
         if not self.powersgd:
             return None
         _, before, after = self.hook.compression_stats()
         return after / before
 
     def close(self) -> None:
-        """Leave the group. A model under DDP has to be gone by then: else, going, it waits for the
-        group's threads, and one of these may be waiting for Python."""
+        """Leave the process group. Models in DDP must be deleted before, or their deletion may
+        deadlock: it waits for the group's threads, one of which may wait for Python."""
         dist.destroy_process_group()
 
 
 def local_device() -> torch.device:
-    """This process's own GPU, or the CPU where there is none at all."""
+    """This process's GPU, or the CPU if there is none."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
@@ -211,9 +211,8 @@ def meet(timeout: float) -> None:
     wait = timedelta(seconds=timeout)
     try:
         store, rank, size = next(dist.rendezvous("env://", timeout=wait))
-        if os.environ.get("LOCAL_WORLD_SIZE") == str(
-            size
-        ):  # else each meeting has a store of its own
+        # On one machine, restarts share a store; otherwise each rendezvous has its own.
+        if os.environ.get("LOCAL_WORLD_SIZE") == str(size):
             store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
         dist.init_process_group(store=store, rank=rank, world_size=size, timeout=wait)
     except (dist.DistError, RuntimeError) as error:

@@ -1,15 +1,15 @@
-"""Shards become stored tokens: what `minidalle tokenize` does, in as many processes as wished.
+"""Encode tar shards as stored tokens, in any number of processes: `minidalle tokenize`.
 
 B batch, T text tokens, N image tokens, M samples of a shard.
 
-A shard is the unit of work: it is done by one process, in one thread and in chunks of one size,
-so its file has the same bytes however many processes there are; and what is done is not done
-again, but refused if the shard has changed since. datasets/tokens.py, which reads these files,
-says what is in them.
+A shard is the unit of work: one process encodes it, in one thread and in chunks of fixed size, so
+its file has the same bytes however many processes there are. Finished shards are not encoded
+again, and are refused if the shard has changed since. The format of the files is described in
+datasets/tokens.py, which reads them.
 
-What that costs: the paper crops a picture anew each time it is seen, and drops merges of its
-caption (appendix B.2). Here a picture has the codes of its middle square, and a caption its plain
-ids, once and for all.
+This gives up augmentation: the paper crops a picture anew each time it is used, and applies BPE
+dropout to its caption (appendix B.2). Here a picture keeps the codes of its middle square, and a
+caption its plain ids.
 """
 
 import hashlib
@@ -38,34 +38,34 @@ from minidalle.datasets.shards import Shard
 from minidalle.datasets.tokens import ENDING, Maker, read_header
 from minidalle.dvae import DVAE
 
-CHUNK = 64  # pictures encoded together; with another number the last digits, and a code, may differ
+CHUNK = 64  # pictures encoded at a time; with another number, rounding may change a code
 
 
 def maker_of(bpe: BPE, dvae: DVAE, text_len: int) -> Maker:
-    """The maker that these two are."""
+    """The maker of tokens from this BPE and dVAE."""
     return Maker(bpe.fingerprint(), weights.fingerprint(dvae), text_len)
 
 
 def tokenize(
     paths: list[Path], folder: Path, out: Path, text_len: int, processes: int = 1
 ) -> Counter:
-    """Make the tokens of shards with the BPE and dVAE in `folder`, where they are not made yet.
+    """Encode all shards that are not yet encoded, with the BPE and dVAE in `folder`.
 
-    Returns how many shards are "new", how many "samples" there are in all, and how many were left
-    out, by reason. ValueError or OSError, in one sentence, if `out` holds other tokens, two shards
-    have one name, no sample at all can be used, or a process is killed.
+    Returns the number of "new" shards, of "samples" in all shards, and of those left out, by
+    reason. Raises ValueError or OSError, in one sentence, if `out` holds other tokens, two shards
+    have the same name, no sample can be used, or a process is killed.
     """
     if others := [path for path in paths if path.suffix != ".tar"]:
         raise ValueError(
-            f"{others[0]} is no tar shard: name some, like 'shards/{{00000..00009}}.tar'"
+            f"{others[0]} is not a tar shard: name some, like 'shards/{{00000..00009}}.tar'"
         )
     maker = maker_of(*open_two(folder), text_len)
     targets = {path: target_of(path, out) for path in paths}
     if twice := [path for path, n in Counter(targets.values()).items() if n > 1]:
         raise ValueError(
-            f"{twice[0].name} would be made of several shards: give each its own --out"
+            f"{twice[0].name} would be made from several shards: give each its own --out"
         )
-    with ThreadPoolExecutor(processes) as pool:  # each shard that is done is hashed again
+    with ThreadPoolExecutor(processes) as pool:  # finished shards are hashed again
         done = pool.map(partial(is_done, maker=maker), paths, targets.values())
         todo = [path for path, is_there in zip(paths, done) if not is_there]
     work = partial(tokenize_shard, folder=folder, out=out, maker=maker)
@@ -74,9 +74,7 @@ def tokenize(
         for _ in tqdm(done, total=len(todo), desc="tokenize", unit="shard", disable=None):
             pass
     finally:
-        for (
-            path
-        ) in todo:  # a process that is killed leaves half a file, under the name it had so far
+        for path in todo:  # a killed process leaves a partial file, under its temporary name
             Path(f"{targets[path]}.part").unlink(missing_ok=True)
     counts = Counter(new=len(todo))
     for target in targets.values():
@@ -101,18 +99,18 @@ def discard(files: list[Path], folder: Path) -> None:
 
 
 def target_of(path: Path, out: Path) -> Path:
-    """Where the tokens of a shard go."""
+    """The file for the tokens of a shard."""
     return out / (path.name.removesuffix(".tar") + ENDING)
 
 
 def open_two(folder: Path) -> tuple[BPE, DVAE]:
-    """The tokenizers of text and pictures in a folder of `minidalle train`."""
+    """The trained BPE and dVAE in a folder of `minidalle train`."""
     return BPE.load(folder / "bpe.json"), weights.load(folder / "dvae.safetensors", DVAE)
 
 
 @lru_cache(maxsize=1)
 def opened(folder: Path, maker: Maker) -> tuple[BPE, DVAE]:
-    """The same, read once by each process; they must still be those that the command found."""
+    """The same, read once per process; raises ValueError if they have changed meanwhile."""
     bpe, dvae = open_two(folder)
     if maker_of(bpe, dvae, maker.text_len) != maker:
         raise ValueError(
@@ -122,7 +120,7 @@ def opened(folder: Path, maker: Maker) -> tuple[BPE, DVAE]:
 
 
 def is_done(path: Path, target: Path, maker: Maker) -> bool:
-    """Are the tokens of this shard there? ValueError if others are."""
+    """Whether the tokens of this shard exist; raises ValueError if they are of another shard."""
     if not target.is_file():
         return False
     if read_header(target, maker)["shard"] != describe(path):
@@ -134,7 +132,7 @@ def is_done(path: Path, target: Path, maker: Maker) -> bool:
 
 
 def describe(path: Path) -> dict:
-    """What tells a shard from others, and from what it was before it changed."""
+    """Name and sha256, which identify the content of a shard."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(2**20):
@@ -144,7 +142,7 @@ def describe(path: Path) -> dict:
 
 @contextmanager
 def one_thread():
-    """Sums come out the same only if they are split in the same way."""
+    """One CPU thread, because sums are rounded differently when split over more."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -155,7 +153,7 @@ def one_thread():
 
 @one_thread()
 def tokenize_shard(path: Path, folder: Path, out: Path, maker: Maker) -> None:
-    """Write the tokens of one shard, all or nothing, with a row for each caption of a picture."""
+    """Write the tokens of one shard, atomically, with a row for each caption of a picture."""
     bpe, dvae = opened(folder, maker)
     shard, T, N = Shard(path), maker.text_len, dvae.config.grid**2
     found = ((i, shard.read(i)) for i in range(len(shard)))
@@ -175,25 +173,25 @@ def tokenize_shard(path: Path, folder: Path, out: Path, maker: Maker) -> None:
 
 
 def in_processes(work, paths: list[Path], processes: int) -> Iterator[None]:
-    """work(path) for all paths, each in one of so many processes."""
+    """work(path) for all paths, in a pool of processes."""
     spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     try:
         with ProcessPoolExecutor(min(processes, len(paths)), spawn, begin) as pool:
             try:
                 yield from pool.map(work, paths)
-            except BaseException:  # Ctrl-C above all: what is under way is done again another time
+            except BaseException:  # mainly Ctrl-C: unfinished shards are redone next time
                 for process in multiprocessing.active_children():
                     process.terminate()
                 raise
     except BrokenProcessPool:
         raise OSError(
-            "a process was killed, maybe for want of memory: with fewer --processes the same "
-            "command goes on"
+            "a process was killed, maybe for lack of memory: run the same command with "
+            "fewer --processes to continue"
         ) from None
 
 
 def begin() -> None:
-    """How a process begins: Ctrl-C is left to the command; if that is killed, the process ends."""
+    """Initialise a worker: it ignores Ctrl-C, and ends when the main process does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch():

@@ -1,1 +1,1 @@
-"""What is drawn, and how one knows that it is right: scenes, paintings, judges, emoji."""
+"""The world of the pictures: scenes and emoji, how they are painted, and how they are judged."""

@@ -1,8 +1,8 @@
 """The emoji pack: five vendors' drawings of the same thousand things, each with a caption.
 
-P pictures of C concepts in 5 styles. The same octopus drawn five ways makes style an attribute
-with a right answer, and "an octopus, in a style it was never seen in" a test that a model
-cannot pass by remembering. `data/build_emoji.py` makes the pack; loading it takes a moment.
+P pictures of C concepts in 5 styles. Because the same octopus is drawn five ways, style is an
+attribute with a right answer, and an octopus in a style never seen in training is a test that
+memorising cannot pass. `data/build_emoji.py` makes the pack.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ PACK = DATA / "emoji_32.npz"
 
 TRAIN, UNSEEN_CONCEPT, UNSEEN_COMBINATION = 0, 1, 2  # the values of `split`
 
-# Style → the word a person would use. The order is that of the numbers in `style`.
+# Style → its name in captions, in the order of the numbers in `style`.
 STYLE_WORDS = {
     "twemoji": "twemoji",
     "noto": "noto",
@@ -39,10 +39,10 @@ TEMPLATES = (
     "{a_style} drawing of {a}",
     "{style} {name}",
 )
-LONGEST = 14  # words; a caption that would be longer is the bare name, with its background
+LONGEST = 14  # words; a longer caption is replaced by the name and the background
 
-# Small things that stay themselves at 10×10 pixels, for scenes: word → (slug, plural).
-# All are twemoji's, the boldest of the five; none could be taken for a plain shape.
+# Emoji for scenes, recognisable at 10×10 pixels: word → (slug, plural).
+# All are twemoji's, the boldest of the five styles; none resembles a plain shape.
 OBJECTS = {
     # animals
     "butterfly": ("butterfly", "butterflies"),
@@ -99,11 +99,11 @@ OBJECTS = {
 
 @dataclass(frozen=True)
 class EmojiPack:
-    """Pictures and what is known about each; `concept` indexes the four tuples of length C."""
+    """Pictures and their attributes; `concept` indexes the four tuples of length C."""
 
-    pixels: np.ndarray  # (P, size, size, 4) uint8, RGBA, alpha not multiplied in
+    pixels: np.ndarray  # (P, size, size, 4) uint8, RGBA with straight alpha
     concept: np.ndarray  # (P,) uint16, which thing
-    style: np.ndarray  # (P,) uint8, which vendor, indexes `styles`
+    style: np.ndarray  # (P,) uint8, which vendor; indexes `styles`
     split: np.ndarray  # (P,) uint8, TRAIN, UNSEEN_CONCEPT or UNSEEN_COMBINATION
     slugs: tuple[str, ...]  # (C,) "four-leaf-clover"
     names: tuple[str, ...]  # (C,) "four leaf clover"
@@ -137,26 +137,26 @@ def load_pack(path: Path | None = None) -> EmojiPack:
         zlib.error,
     ) as error:
         raise ValueError(
-            f"{path} is not a whole emoji pack: copy it again or rebuild it "
+            f"{path} is not a complete emoji pack: copy it again or rebuild it "
             "with data/build_emoji.py."
         ) from error
     words = tuple(tuple(line.split(" | ")) for line in keywords)
     return EmojiPack(pixels, concept, style, split, slugs, names, groups, words, styles)
 
 
-# Things without an article: "a drawing of bread". Plurals are recognised by their s.
+# Last words of names without an article: "a drawing of bread". Plurals are detected by their s.
 UNCOUNTED = set(
     """arts away bacon badminton bowling bread broccoli butter camping construction cooking coral
     custard dango dizzy dna falafel fire flatbread fog foggy fondue food fuji garlic green hockey
     ice lacrosse liquid locked luggage mate money o'clock oden pong popcorn rail rice rolling sake
     salt soap spaghetti struck sushi tennis thirty thread unlocked voltage wood yarn zzz""".split()
 )
-NAMED = {"kaaba", "milky way", "statue of liberty"}  # there is one: "the"
+NAMED = {"kaaba", "milky way", "statue of liberty"}  # unique, with "the"
 TAIL = re.compile(r" (of|with|without|in|on|behind|showing|and|at|over|blowing|holding|savoring) ")
 
 
 def with_article(name: str) -> str:
-    """The name as it stands in a sentence.
+    """The name with its article.
 
     >>> [with_article(n) for n in ("octopus", "unicorn", "grapes", "bread", "bus", "milky way")]
     ['an octopus', 'a unicorn', 'grapes', 'bread', 'a bus', 'the milky way']
@@ -175,7 +175,7 @@ def with_article(name: str) -> str:
 def caption(
     pack: EmojiPack, i: int | np.integer, template: int = 0, background: str | None = None
 ) -> str:
-    """A caption of picture i by row `template` of TEMPLATES, with the background or without.
+    """A caption of picture i from TEMPLATES[template], with or without the background.
 
     "a drawing of an octopus on an orange background"
     """
@@ -188,7 +188,7 @@ def caption(
     return text if len(text.split()) <= LONGEST else name + ground
 
 
-# A mirror would make these false: sides, hands of clocks, the moon's phases, digits and letters.
+# Names of things that mirroring would falsify: sides, clocks, the moon's phases, digits, letters.
 SIDED = re.compile(
     r"\b(left|right|\w*clock|thirty|\w*watch|calendar|compass|moon|chart|globe|map|1st|2nd|3rd"
     r"|hundred|8|e-mail|zzz|ok|new|abc|letters?|symbols|musical|keyboard|newspaper|\w*book"
@@ -199,7 +199,7 @@ SIDED = re.compile(
 
 
 def mirrorable(pack: EmojiPack) -> np.ndarray:
-    """(P,) bool: may the picture be flipped left to right without its name becoming wrong?"""
+    """(P,) bool: whether the picture can be mirrored without making its name wrong."""
     return np.array([not SIDED.search(name) for name in pack.names])[pack.concept]
 
 
@@ -218,7 +218,7 @@ def object_sprite(pack: EmojiPack, name: str, size: int) -> np.ndarray:
     rgba = rgba[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
     scale = size / max(rgba.shape[:2])
     h, w = (max(1, round(side * scale)) for side in rgba.shape[:2])
-    # BOX is the mean over each new pixel's area; enlarging with it would make steps.
+    # BOX averages over each new pixel's area; for enlarging it would give blocks.
     kind = Image.Resampling.BOX if scale <= 1 else Image.Resampling.BILINEAR
     scaled = [np.asarray(Image.fromarray(rgba[..., c]).resize((w, h), kind)) for c in range(4)]
 
@@ -240,9 +240,9 @@ def compose(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
 
 
 def visible(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """(...,) False where a picture all but vanishes, as black things on black do.
+    """(...,) bool: whether a picture shows against a background, unlike black on black.
 
-    True when 3 % of the pixels differ from the background by 48 of 255 in some channel.
+    True when over 3 % of the pixels differ from the background by 48 of 255 in some channel.
     """
     ground = np.asarray(background, np.float32)
     difference = np.abs(compose(rgba, background) - ground).max(axis=-1)
@@ -263,9 +263,9 @@ def held_out(
 
     *Unseen concept*: a share of the concepts, every style of each. *Unseen combination*: concept
     and style, where at least three other styles of the concept stay in training; the two Fluent
-    styles share their geometry and so leave together. Concepts in `keep` stay whole. Pictures
-    with the same number in `look` (P,) are the same drawing: never one here and one there.
-    Which ones is decided by a hash of seed and slug, so another concept changes no other choice.
+    styles share their geometry and are held out together. Concepts in `keep` stay in training.
+    Pictures with the same number in `look` (P,) are the same drawing and never split. The choice
+    is by a hash of seed and slug, so adding a concept does not change the other choices.
     """
     order = sorted(range(len(slugs)), key=lambda c: _hash(seed, slugs[c]))
     order = [c for c in order if slugs[c] not in keep]
@@ -293,5 +293,5 @@ def held_out(
 
 
 def _hash(*key) -> int:
-    """A number that is the same on every machine and in every year, as `hash` is not."""
+    """A stable hash, the same on every machine and in every run, unlike `hash`."""
     return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "big")

@@ -1,16 +1,15 @@
-"""The captioned world: caption ↔ scene, with the truth known exactly.
+"""The captioned world: caption ↔ scene, with exact ground truth.
 
-A photograph's caption is never complete, so nobody can say for certain that a picture drawn
-from it is right. Here one can: a `Scene` holds all that may be said, `caption_of` says it,
-`parse` reads it back, and `painting.paint` paints it. Everything the world knows is a row of a
-table below, so a new shape or relation is a new row.
+A photograph's caption is never complete, so whether a picture drawn from it is right is a matter
+of opinion. In this world it can be checked: a `Scene` holds all the facts, `caption_of` writes
+them, `parse` reads them back, and `painting.paint` paints them. Everything in the world is a row
+of a table below, so a new shape or relation is a new row.
 
-What a caption leaves unsaid is either fixed or free. Things are large and filled unless it says
-otherwise; a background that it does not name may be any, and where exactly a thing stands no
-caption mentions.
+Facts that a caption omits are either fixed or free. Things are large and filled unless it says
+otherwise; a background that is not named may be any, and exact positions are always free.
 
-Some combinations never appear in training (`split`), so that a model can be asked for a thing
-it has seen no picture of, though it knows each part.
+Some combinations never appear in training (`split`), to test whether a model can combine parts
+that it knows into a scene that it has never seen.
 """
 
 import re
@@ -26,7 +25,7 @@ from minidalle.world.emoji import OBJECTS
 
 
 def _star(x, y):
-    """Five points: inside the line from a tip (radius 1) to the notch beside it (0.45)."""
+    """A five-pointed star: inside the lines from tips (radius 1) to notches (0.45)."""
     turn = 2 * np.pi / 5
     angle = np.abs((np.arctan2(x, -y) + turn / 2) % turn - turn / 2)
     across, along = np.hypot(x, y) * np.sin(angle), np.hypot(x, y) * np.cos(angle)
@@ -60,14 +59,14 @@ COLOURS = {
 FILLS = ("filled", "outlined", "striped")
 SIZES = {"large": 14, "small": 11}  # pixels a side in a 32×32 picture
 COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
-# phrase → (down, right): where the first thing lies, seen from the second
+# phrase → (down, right), the direction from the second thing to the first
 RELATIONS = {
     "above": (-1, 0),
     "below": (1, 0),
     "to the left of": (0, -1),
     "to the right of": (0, 1),
 }
-BACKGROUNDS = {  # pastels, so that every thing shows on every one of them
+BACKGROUNDS = {  # pastels, against which everything is visible
     "white": (255, 255, 255),
     "grey": (205, 205, 205),
     "yellow": (255, 240, 165),
@@ -82,7 +81,7 @@ PLURALS |= {name: plural for name, (_, plural) in OBJECTS.items()}
 
 @dataclass(frozen=True)
 class Thing:
-    """A shape with a colour and a fill, or an emoji, which brings its own."""
+    """A shape with a colour and a fill, or an emoji, which has its own."""
 
     name: str
     colour: str | None = None
@@ -97,14 +96,14 @@ class Scene:
 
     things: tuple[Thing, ...]
     relation: str | None = None
-    background: str | None = None  # None: the caption does not say, and any will do
+    background: str | None = None  # None: not in the caption, so any is right
 
 
 # ---- scene → caption --------------------------------------------------------------------
 
 
 def caption_of(scene: Scene) -> str:
-    """Say everything about a scene that is neither the default nor left open.
+    """Describe everything about a scene that is neither the default nor left open.
 
     >>> caption_of(Scene((Thing("star", "green", "striped", count=3),), background="blue"))
     'three striped green stars on a blue background'
@@ -132,7 +131,7 @@ def parse(caption: str) -> Scene:
     >>> parse("a large red circle").things[0].colour
     'red'
 
-    Raises ValueError, in one sentence, for a caption the world does not know.
+    Raises ValueError, in one sentence, for a caption outside this world.
     """
     text = " ".join(caption.lower().rstrip(" .!").split())
     text = re.sub(r"\b(?:to the )?(left|right) of\b", r"to the \1 of", text)
@@ -190,11 +189,11 @@ def _parse_thing(phrase: str) -> Thing:
 
 _ADJECTIVES = {"colour": COLOURS, "fill": FILLS, "size": SIZES}
 
-# ---- which scenes are for training ------------------------------------------------------
+# ---- training and held-out scenes -------------------------------------------------------
 
 
 def canonical(scene: Scene) -> Scene:
-    """The one of the equal descriptions ("A above B", "B below A") that splits and judges use."""
+    """The scene in a normal form: of "A above B" and "B below A", always the first."""
     if scene.relation in ("below", "to the right of"):
         relation = {"below": "above", "to the right of": "to the left of"}[scene.relation]
         return replace(scene, things=scene.things[::-1], relation=relation)
@@ -204,9 +203,9 @@ def canonical(scene: Scene) -> Scene:
 def split(scene: Scene) -> str:
     """ "combination", "unseen" or "train": a pure function of what the scene says.
 
-    combination: it has a colour × shape pair or a pair of things that training never shows.
-    unseen: all its pairs are known, but these things in this relation were shown on no background
-    (a tenth of them all).
+    combination: it has a colour × shape pair or a pair of things that never occurs in training.
+    unseen: all its pairs occur in training, but these things in this relation do not, on any
+    background (a tenth of all scenes).
     """
     names = list(SHAPES)
     for thing in scene.things:  # one held-out colour for each shape, and one shape for each colour
@@ -251,19 +250,19 @@ def _any_thing(rng: Random, background: str | None) -> Thing:
 
 
 def variation(scene: Scene, rng: Random) -> Scene:
-    """The scene with one thing about it changed, or its things swapped: a near miss.
+    """A near miss: the scene with one attribute changed, or with two things swapped.
 
-    Telling these apart is what a judge of captions has to learn.
+    CLIP has to learn to tell these apart.
     """
     while True:
         other = _changed(scene, rng)
         alike = len(set(other.things)) < len(other.things)
-        if not alike and canonical(other) != canonical(scene):  # not from grey to grey, say
+        if not alike and canonical(other) != canonical(scene):  # e.g. grey to grey
             return other
 
 
 def _changed(scene: Scene, rng: Random) -> Scene:
-    # (Where the caption names no background, one with a name would not miss.)
+    # If the caption names no background, any is right, so naming one is not a near miss.
     kinds = ["thing"] * 3 + ["background"] * (scene.background is not None)
     kinds += ["relation", "swap", "swap"] * (len(scene.things) > 1)
     kind = rng.choice(kinds)
