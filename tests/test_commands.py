@@ -283,7 +283,7 @@ def test_nothing_is_overwritten_unasked(photos, copy, refused, capsys):
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
     for model in ("bpe", "dvae", "clip", "dalle"):
         said = refused("train", model, "--data", photos, "--out", copy, "--preset", "speck")
-        assert "there already" in said and "--overwrite" in said
+        assert "already exists" in said and "--overwrite" in said
     assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
     assert train("bpe", photos, copy, "--resume") == 0  # it is complete
     assert (copy / "bpe.json").read_bytes() == before["bpe.json"]
@@ -337,7 +337,7 @@ def test_foreign_checkpoint(photos, copy, refused):
     words = ["train", "dvae", "--preset", "speck", "--data", photos, "--out", copy, "--resume"]
     checkpoint = copy / "dvae.checkpoint.safetensors"
     shutil.copy(copy / "dvae.safetensors", checkpoint)
-    assert "no checkpoint" in refused(*words)
+    assert "not a checkpoint" in refused(*words)
     checkpoint.write_bytes(b"nothing")
     assert "not a complete weight file" in refused(*words)
 
