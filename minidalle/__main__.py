@@ -65,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
         help="0: always the likeliest code, 1: as in the paper (0.7)",
     )
     draw.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest codes")
-    draw.add_argument("--top-p", type=float, metavar="P", help="… whose probabilities reach P")
+    draw.add_argument(
+        "--top-p", type=float, metavar="P", help="choose among the likeliest codes that sum to P"
+    )
     draw.add_argument(
         "--guidance", type=float, metavar="G", help="strength of the caption; 1 is off (1.5)"
     )
