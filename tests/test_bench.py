@@ -40,7 +40,7 @@ def toy(monkeypatch):
     monkeypatch.setattr(bench, "copy_limit", lambda device: 1e9)
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -71,7 +71,7 @@ def test_a_benchmark_prints_a_table_and_a_line_of_json(words, capsys):
         )
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["sample", "candidates", "train", "bpe", "dvae", "clip"])
 def test_peers_run_too_where_they_are_installed(path, capsys):
     if path in ("sample", "candidates", "train") and not peers.LLAMAGEN.exists():
@@ -152,7 +152,7 @@ def test_limits_of_this_machine_are_of_a_credible_size():
     assert 1e8 < timing.copy_limit(torch.device("cpu")) < 1e12
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_memory_use_is_measured():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         _, grown = pool.submit(timing.watched, partial(torch.zeros, 100_000_000)).result()

@@ -19,7 +19,7 @@ DRIVER, CHROMIUM = (
     shutil.which("chromium") or shutil.which("google-chrome"),
 )
 pytestmark = [
-    pytest.mark.process,
+    pytest.mark.slow,
     pytest.mark.skipif(not (DRIVER and CHROMIUM), reason="Chromium or its driver is not installed"),
 ]
 NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "00_from_words_to_pictures.ipynb"

@@ -269,7 +269,7 @@ def test_bad_calls_get_one_sentence(clip, images, text):
         CLIP(replace(SMALL, text_heads=5))
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_eight_colours_are_learnt_in_a_hundred_steps(clip):
     corners = torch.tensor([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)]).float()
     images = corners[:, :, None, None].expand(8, 3, 16, 16)

@@ -394,14 +394,14 @@ def test_table():
     )
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_help_does_not_import_torch():
     code = "import sys, minidalle.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\n"
     code += "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_a_closed_pipe(tmp_path):
     (tmp_path / "bpe.json").touch()
     command = [sys.executable, "-m", "minidalle", "train", "bpe", "--data", "emoji", "--resume"]

@@ -107,7 +107,7 @@ def test_the_command(shards, models, made, tmp_path, capsys):
     ]
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(shards, models, made, tmp_path, capsys):
     assert tokenize(shards, models, tmp_path / "out", "--processes", "2") == 0
     assert content(tmp_path / "out") == content(made)
@@ -143,7 +143,7 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_killed_while_writing(shards, models, made, tmp_path):
     out = tmp_path / "out"
     words = ["tokenize", "--preset", "tiny", "--data", shards, "--weights", models, "--out", out]
@@ -155,13 +155,13 @@ def test_killed_while_writing(shards, models, made, tmp_path):
     assert main(list(map(str, words))) == 0 and content(out) == content(made)
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_one_sentence():
     with pytest.raises(OSError, match="a process was killed, maybe for lack of memory"):
         list(making.in_processes(os._exit, [1, 1], 1))
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_ctrl_c_waits_for_no_process():
     begin, children = time.monotonic(), set(multiprocessing.active_children())
     asleep = making.in_processes(time.sleep, [0, 100, 100], 1)

@@ -85,6 +85,7 @@ def test_best_of_many_and_of_few_are_compared_in_pairs():
     assert figures["best of 16 - best of 8 ±"] == pytest.approx(math.sqrt(0.25 * 0.75 / 99))
 
 
+@pytest.mark.slow
 def test_the_judge_passes_real_pictures_and_no_spoilt_ones(models):
     """98 % of real pictures through the dVAE: other scenes than those that set the limits."""
     asked, real = evaluate.fresh(Random("test"), 600)
@@ -121,6 +122,7 @@ def test_the_nearest_emoji():
     assert (which != some).all() and 0.3 < (pack.concept[which] == pack.concept[some]).mean() < 0.8
 
 
+@pytest.mark.slow
 def test_a_drawing_of_another_emoji_is_not_recognised(models):
     """Candidate 0 copies a real picture, candidate 1 is another thing; CLIP prefers that one."""
     pack = emoji.load_pack()

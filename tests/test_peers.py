@@ -27,7 +27,7 @@ from minidalle.transformer import DALLE
 from minidalle.world import emoji
 
 pytest.importorskip("dall_e", reason="the extra peers is not installed")
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:

@@ -92,7 +92,7 @@ def shard_of_rank_0(config, size):
     return sum(p.to_local().numel() for p in model.parameters())
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [8, 1024])
 def test_the_papers_shards(size):
     config = PRESETS["paper"].dalle
@@ -187,7 +187,7 @@ def peaks():
     return [peak(mesh, *case) for case in CASES]
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_memory_is_what_torch_tracks():
     for case, tracked in zip(CASES, apart(peaks)):
         need = memory(*case)

@@ -28,7 +28,7 @@ from minidalle.scale.runtime import Distributed
 from minidalle.training import State, take_step, train
 from minidalle.transformer import DALLE
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 # A larger ε than in life: where a gradient is 0, Adam would magnify its rounding.
 CONFIG = TrainConfig(steps=6, batch_size=12, lr=1e-2, warmup=2, weight_decay=0.1, eps=1e-3)

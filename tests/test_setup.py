@@ -248,7 +248,7 @@ assert state() == before, "an import changed torch's state"
 """
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_a_wheel_brings_its_weights(tmp_path):
     """Built from these sources, installed elsewhere and run from there, it draws a picture."""
     source, site, away = tmp_path / "source", tmp_path / "site", tmp_path / "away"
@@ -279,7 +279,7 @@ def test_a_wheel_brings_its_weights(tmp_path):
     assert (away / "sheet.png").is_file()
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_imports_do_nothing_else():
     result = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr

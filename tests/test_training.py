@@ -218,7 +218,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path, name):
 # ---- alone ------------------------------------------------------------------------------
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_alone_needs_no_other_process(tmp_path):
     """Nothing of torch's process groups is set up, nor is scale/runtime.py even read."""
     code = (
@@ -329,7 +329,7 @@ def test_steps_in_times_whole_steps(monkeypatch, name):
 # ---- learning ---------------------------------------------------------------------------
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_learns_16_captioned_pictures_by_heart_and_draws_them(tmp_path):
     """Codes here are the nearest colour of each 4×4 patch. About 5 seconds on one core."""
     rng = Random(1)

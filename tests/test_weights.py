@@ -170,7 +170,7 @@ for name, write in {
 """
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_one_sentence_that_names_the_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True)
     said = done.stdout.splitlines()
