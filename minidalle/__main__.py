@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
                       help="0: the likeliest code, 1: as in the paper (0.7)")
     draw.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest codes")
     draw.add_argument("--top-p", type=float, metavar="P", help="… of those that make up P")
-    draw.add_argument("--guidance", type=float, metavar="G", help="weight of the caption; 1 is off (1.5)")
+    draw.add_argument("--guidance", type=float, metavar="G", help="weight of the caption; 1 is off (1.25)")
     draw.add_argument("--truncate", action="store_true", help="cut a caption that is too long")
     draw.add_argument("--clip", type=Path, metavar="FILE",
                       help=f"rank with this CLIP of OpenAI's, beside which lies its {CLIP_WORDS}")
