@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         "--top-p", type=float, metavar="P", help="choose among the likeliest codes that sum to P"
     )
     draw.add_argument(
-        "--guidance", type=float, metavar="G", help="strength of the caption; 1 is off (1.5)"
+        "--guidance", type=float, metavar="G", help="strength of the caption; 1 is off (1.25)"
     )
     draw.add_argument("--truncate", action="store_true", help="cut a caption that is too long")
     draw.add_argument(

@@ -25,8 +25,9 @@ from minidalle.sampling import sample
 from minidalle.scale.cache import fast_sampling
 from minidalle.transformer import DALLE
 
-TEMPERATURE = 0.7  # samples are more exact at 0.5 but hardly vary; at 1 they err more
-GUIDANCE = 1.5  # strength of the caption; 1 is no guidance
+# Chosen on data/diversity.png. More guidance draws combinations that training never showed a little
+# better, but takes variety away; 1 is no guidance. Lower temperatures err less, and vary less.
+TEMPERATURE, GUIDANCE = 0.7, 1.25
 CHUNK = 64  # candidates drawn at a time: memory grows with this, not with M
 
 
