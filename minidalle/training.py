@@ -10,10 +10,8 @@ run; none of them is stored or updated.
 """
 
 import copy
-import csv
 import math
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +25,7 @@ from tqdm import tqdm
 
 from minidalle import weights
 from minidalle.config import Ramp, TrainConfig
+from minidalle.logs import append_row, cut_table
 from minidalle.runtime import Checkpoint, Numbers, Runtime, SingleProcess, Start, share_of
 
 Batch = tuple[Tensor, ...]
@@ -262,7 +261,9 @@ def train(
             take_step(job, config, state)
             bar.update()
             if state.step % log_every == 0 or state.step == config.steps:
-                row = add_row(table, state, config, job)
+                row = next_row(state, config, job)
+                if runtime.rank == 0:
+                    append_row(table, row)
                 bar.set_postfix({name: row[name] for name in list(row)[2:]})
             if runtime.any_rank(time.monotonic() - saved > save_every):
                 save()
@@ -294,54 +295,17 @@ def asked_to_stop():
         signal.signal(signal.SIGINT, before)
 
 
-def add_row(table: Path, state: State, config: TrainConfig, job: Job) -> dict[str, float]:
-    """Append the averages since the last row to the CSV, and reset the sums."""
+def next_row(state: State, config: TrainConfig, job: Job) -> dict[str, float]:
+    """The averages since the last row of the log; the sums begin again."""
     steps, seconds = state.sums["steps"], state.sums["seconds"]
     mean = {name: value / steps for name, value in state.sums.items()}
     parts = {n: mean[n] for n in mean if n not in ("loss", "steps", "seconds", "data")}
-    row = {
-        "step": state.step,
-        "lr": learning_rate(config, state.step - 1),
-        "loss": float(mean["loss"]),
-    }
+    row = {"lr": learning_rate(config, state.step - 1), "loss": float(mean["loss"])}
     row |= job.log(parts)
     row["data_share"] = float(state.sums["data"] / seconds)
     row["examples_per_second"] = float(config.batch_size * steps / seconds)
-    row = {name: float(f"{value:.6g}") if name != "step" else value for name, value in row.items()}
     state.sums = {}
-    if state.runtime.rank == 0:
-        new = not table.exists()
-        with open(table, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-    return row
-
-
-def cut_table(table: Path, step: int) -> None:
-    """Drop rows later than `step`: a killed run may have logged more than it saved.
-
-    An incomplete last row is dropped too. A log that was edited is renamed to NAME.csv.old.
-    """
-    if not table.exists():
-        return
-    try:
-        head, *lines = table.read_text("utf-8").splitlines(keepends=True)
-        rows = [line for line in lines if line.count(",") == head.count(",")]
-        kept = [row for row in rows if int(row.split(",")[0]) <= step]
-        as_written = head.startswith("step,") and len(rows) >= len(lines) - 1
-    except ValueError:
-        as_written = False
-    if as_written:
-        table.write_text("".join([head, *kept]), "utf-8") if kept else table.unlink()
-        return
-    aside = table.with_name(table.name + ".old")
-    table.replace(aside)
-    print(
-        f"minidalle: {table} was changed since it was written: renamed to {aside.name}",
-        file=sys.stderr,
-    )
+    return {"step": state.step} | {name: float(f"{value:.6g}") for name, value in row.items()}
 
 
 def steps_in(

@@ -198,10 +198,10 @@ def run(out, resume, stop_at, bpe, dvae, share="fsdp", save_every=60):
             return batch(step, part)
 
         job = replace(job, batch=interrupted)
-    losses, add_row = [], training.add_row
-    training.add_row = lambda table, state, *rest: (
+    losses, next_row = [], training.next_row
+    training.next_row = lambda state, *rest: (
         losses.append(float(state.sums["loss"])),
-        add_row(table, state, *rest),
+        next_row(state, *rest),
     )[1]
     try:
         train(job, CONFIG, out, resume, save_every, log_every=1, runtime=runtime, seed=0)

@@ -189,7 +189,7 @@ def test_which_torch_is_taken_and_why(
 FLOORS = """
     minidalle config files world weights datasets
     bpe masks dvae transformer sampling resnet clip
-    runtime training recipes models
+    runtime logs training recipes models
     openai scale plots pipeline evaluate
     bench commands __main__
 """.split()

@@ -16,11 +16,11 @@ from torch import nn
 from minidalle import training, weights
 from minidalle.config import DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.dvae import DVAE, codebook_use, gumbel_noise
+from minidalle.logs import cut_table
 from minidalle.sampling import sample
 from minidalle.scale.blocks import tune_blocks
 from minidalle.training import (
     Job,
-    cut_table,
     half_cosine,
     learning_rate,
     make_optimizer,
