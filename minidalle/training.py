@@ -125,6 +125,12 @@ class State:
             named |= {f"optimizer.{i}.{name}": t for name, t in moments.items()}
         return named
 
+    def save(self, checkpoint: Checkpoint, run: dict, seconds: float) -> None:
+        """Write a checkpoint of the run that `run` describes, which has taken so many seconds."""
+        sums = {name: list(value.shape) for name, value in self.sums.items()}
+        about = run | {"step": self.step, "sums": sums, "seconds": seconds}
+        checkpoint.save(self.tensors(), about)
+
     @torch.no_grad()
     def restore(self, checkpoint: Checkpoint, run: dict) -> float:
         """Continue the run of a checkpoint; returns the seconds it has taken so far.
@@ -244,14 +250,8 @@ def train(
         cut_table(table, state.step)
     begin = saved = time.monotonic()
 
-    def save():
-        sums = {name: list(value.shape) for name, value in state.sums.items()}
-        header = run | {
-            "step": state.step,
-            "sums": sums,
-            "seconds": spent + time.monotonic() - begin,
-        }
-        checkpoint.save(state.tensors(), header)
+    def seconds() -> float:
+        return spent + time.monotonic() - begin
 
     quiet = {"disable": True} if runtime.rank else {}
     bar = tqdm(total=config.steps, initial=state.step, desc=job.name, unit="step", **quiet)
@@ -266,13 +266,13 @@ def train(
                     append_row(table, row)
                 bar.set_postfix({name: row[name] for name in list(row)[2:]})
             if runtime.any_rank(time.monotonic() - saved > save_every):
-                save()
+                state.save(checkpoint, run, seconds())
                 saved = time.monotonic()
             stopped = runtime.any_rank(stop.is_set())
-    save()
+    state.save(checkpoint, run, seconds())
     if stopped:
         raise KeyboardInterrupt
-    about |= {"steps": state.step, "minutes": round((spent + time.monotonic() - begin) / 60, 1)}
+    about |= {"steps": state.step, "minutes": round(seconds() / 60, 1)}
     tensors = runtime.full_state_dict(state.ema)
     if runtime.rank == 0:
         weights.save(out / f"{job.name}.safetensors", state.ema, tensors, half=True, **about)
