@@ -254,6 +254,20 @@ def refuse_what_does_not_fit(
 # ---- the plan ---------------------------------------------------------------------------
 
 
+def why_in_memory(layout: Layout) -> dict[str, str]:
+    """What the parts of `memory` are, in words."""
+    whose = "all" if layout.group == 1 else f"1/{layout.group} of the"
+    return {
+        "weights": f"4 bytes for {whose} parameters",
+        "gradients": "4 bytes",
+        "optimiser": "8 bytes",
+        "average": "4 bytes",
+        "masks": "S² for each kind, and again for the average",
+        "in flight": "weights gathered or cast, gradients to be sent",
+        "activations": "inputs of blocks, and all of one" if layout.recompute else "all of them",
+    }
+
+
 def plan(
     preset: Preset,
     gpu: str = "h100",
@@ -285,14 +299,7 @@ def plan(
     flops = 3 * forward_flops(config)
     step = flops * train.batch_size / (layout.gpus * card.teraflops * 1e12 * mfu)
     days = step * train.steps / 86400
-    whose = "all" if layout.group == 1 else f"1/{layout.group} of the"
-    why = {
-        "weights": f"4 bytes for {whose} parameters",
-        "gradients": "4 bytes", "optimiser": "8 bytes",
-        "average": "4 bytes", "masks": "S² for each kind, and again for the average",
-        "in flight": "weights gathered or cast, gradients to be sent",
-        "activations": "inputs of blocks, and all of one" if layout.recompute else "all of them",
-    }  # fmt: skip
+    why = why_in_memory(layout)
     fewest = smallest(config, train.batch_size, card, replace(layout, images=images or 1))
     source = {"GPUs": "given", "MFU": "given", "memory": "published", "peak": "published"}
     source |= {"images at a time": "given"} if images else {}
