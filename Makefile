@@ -20,7 +20,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw test quick lab from-scratch bench-peers performance clean
+.PHONY: help draw test quick lint lab from-scratch bench-peers performance clean
 .NOTPARALLEL:
 
 help:
@@ -54,18 +54,20 @@ BROWSER := $(if $(shell command -v chromedriver),$(VENV)/.browser)
 
 # Only these notebooks: assignments have gaps and are meant to fail. Each notebook runs from its
 # first cell to its last in one of two workers, with a core each.
-test: $(VENV)/.test $(BROWSER)
+test: lint $(BROWSER)
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then set -x; \
 	  TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 	    --nbval-cell-timeout=300 -p no:python -n 2 --dist loadscope notebooks/*.ipynb; \
 	else echo 'minidalle: no notebooks to test'; fi
 
-quick: $(VENV)/.test
+quick: lint
+	TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m 'not slow' tests
+
+lint: $(VENV)/.test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m 'not slow' tests
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter-lab notebooks
