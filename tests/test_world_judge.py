@@ -142,7 +142,7 @@ def test_it_names_the_fault():
 
 
 def labelled() -> tuple[list[dict], np.ndarray]:
-    """300 drawings with a caption and what a person said of each; labelled.json tells the rule."""
+    """300 drawings with a caption and what three people said; labelled.json tells the rule."""
     here = Path(__file__).parent
     labels = json.loads((here / "labelled.json").read_text("utf-8"))["labels"]
     sheet = np.asarray(Image.open(here / "labelled.png").convert("RGB"))
@@ -150,18 +150,18 @@ def labelled() -> tuple[list[dict], np.ndarray]:
     return labels, pictures
 
 
-@pytest.mark.parametrize("chosen, least", [("random", 0.94), ("difficult", 0.95), ("last", 0.95)])
-def test_it_agrees_with_a_person(chosen, least):
-    """94, 95 and 95 of a hundred drawings each. Reading alone, as the judge once did: 87, 71, 88.
+@pytest.mark.parametrize("chosen, least", [("random", 0.96), ("difficult", 0.95), ("last", 0.96)])
+def test_it_agrees_with_people(chosen, least):
+    """96, 95 and 96 of a hundred drawings each, and 97 % of those on which all three agree.
 
-    97 % was aimed at. In twelve of the sixteen that differ the judge is the more lenient: things
-    drawn a little out of shape, or partly in another colour.
+    97 % of all was aimed at. The three agree with each other on 97 to 99 %. Where the judge
+    differs it is mostly the more lenient: things a little out of shape, or partly in another colour.
     """
     labels, pictures = labelled()
     here = [i for i, label in enumerate(labels) if label["set"] == chosen]
     readings = examine(pictures[here])
     agree = [
-        labels[i]["exact"] == (not faults(parse(labels[i]["caption"]), seen))
+        (sum(labels[i]["exact"]) >= 2) == (not faults(parse(labels[i]["caption"]), seen))
         for i, seen in zip(here, readings)
     ]
     assert len(here) == 100 and np.mean(agree) >= least
