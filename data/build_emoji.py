@@ -6,8 +6,8 @@
 
 Needs `npm` on the path: the drawings come as SVG in seven npm packages (32 MB), fetched with
 `npm pack` and checked against the sums below before anything is read. Takes about a minute on
-a laptop. The same inputs and the same zlib give the same bytes. The pictures of 64×64 are committed as sheets,
-one WebP without loss for each style, in the order of the pack of 32×32, which has their names.
+a laptop. The same inputs and the same zlib give the same bytes. The pictures of 64×64 are committed
+as sheets, one lossless WebP for each style, in the order of the pack of 32×32, which names them.
 
 data/README.md explains what is included and what is not; licences are in data/LICENSES/.
 """

@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from minidalle.world import abilities, reader, spoil
+from minidalle.world import abilities, reader
 from minidalle.world.abilities import ABILITIES
 
 EACH = pytest.mark.parametrize("ability", ABILITIES.values(), ids=ABILITIES)

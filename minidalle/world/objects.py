@@ -33,6 +33,11 @@ def sheet(style: str) -> np.ndarray:
     return pixels.reshape(rows, 64, ACROSS, 64, 4).swapaxes(1, 2).reshape(-1, 64, 64, 4)[:count]
 
 
+def pixels() -> np.ndarray:
+    """The pictures of the whole pack, in its order: uint8 (P, 64, 64, 4), straight alpha."""
+    return np.concatenate([sheet(style) for style in _pack().styles])
+
+
 def emoji(slug: str, style: str = "twemoji") -> Drawing:
     """A thing of the emoji pack, as large as its box allows, in the middle."""
     return Drawing(_emoji, (slug, style))

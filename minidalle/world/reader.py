@@ -8,7 +8,6 @@ A drawing is *exact* as in `judge.py`: the facts that the caption says are those
 and the picture is near the painting of them: no patch differs much, and the detail is there.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 

@@ -6,7 +6,7 @@ three and four.
 """
 
 from minidalle.world.ability import Ability, Facts, one_in
-from minidalle.world.canvas import Canvas, Colour, Drawing, Pen, drawing, shade
+from minidalle.world.canvas import Canvas, Colour, Pen, drawing, shade
 from minidalle.world.scenes import BACKGROUNDS, COLOURS
 
 LEVELS = ("bottom", "second", "third", "fourth")  # counted from the ground
