@@ -71,7 +71,8 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
         mirrored = torch.rand(train.batch_size, generator=generator)[part] < 0.5
         images = to_tensor(source.load(items[part]))
         images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
-        return images, noise_of(step, part)
+        soft = step / train.steps < terms.hard_from
+        return images, noise_of(step, part) if soft else torch.empty(0)
 
     def noise_of(step: int, part: slice) -> Tensor:
         """Gumbel noise (B, K, h, w), drawn separately for each example."""
