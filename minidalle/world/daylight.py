@@ -1,0 +1,244 @@
+"""Daylight: "a capybara in a field at sunrise".
+
+What a caption does not say may follow from it. At sunrise the sun stands low on the left, the
+sky is pink, and the thing, bright on its left, throws a long shadow to the right; at noon the
+shadow is short; at sunset all is the other way round; at night there is a moon. The shadow is
+the thing's own silhouette, so a giraffe's has a long neck. The sceptic's question: are all of
+these right for a thing that training never showed at that time of day? An eighth of the pairs of
+thing and time are held out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minidalle.world.ability import Ability, Facts, one_in
+from minidalle.world.canvas import FINE, UNITS, Canvas, Colour, Drawing, Pen, drawing, shade
+from minidalle.world.objects import emoji, mirrored
+
+HORIZON, SIDE = 36, 36  # units: the height of the sky, and the box of a thing
+
+
+@dataclass(frozen=True)
+class Light:
+    """What the time of day decides. Colours of light multiply those of things."""
+
+    zenith: Colour  # the sky above, and at the horizon
+    horizon: Colour
+    orb: tuple[int, int, int]  # sun or moon: x, y and radius in units
+    orb_colour: Colour
+    bright: tuple[float, float, float]  # light on the side towards the sun
+    dim: tuple[float, float, float]  # light on the side away from it
+    side: int  # where the light comes from: -1 left, 0 above, 1 right
+    lean: float  # how far the shadow of a thing reaches to the right, in its heights
+    depth: float  # and towards us
+    dark: float  # how much light the shadow takes
+
+
+TIMES = {
+    "at sunrise": Light(
+        *((150, 180, 235), (255, 205, 195), (7, 28, 6), (255, 240, 150)),
+        *((1.08, 1.0, 0.88), (0.72, 0.6, 0.68), -1, 0.9, 0.28, 0.45),
+    ),
+    "at noon": Light(
+        *((55, 140, 240), (165, 215, 255), (32, 7, 6), (255, 235, 60)),
+        *((1.05, 1.05, 1.0), (0.9, 0.9, 0.9), 0, 0, 0.14, 0.5),
+    ),
+    "at sunset": Light(
+        *((120, 45, 110), (255, 120, 40), (57, 28, 6), (255, 215, 60)),
+        *((1.05, 0.8, 0.6), (0.6, 0.4, 0.5), 1, -0.9, 0.28, 0.45),
+    ),
+    "at night": Light(
+        *((14, 18, 60), (40, 55, 115), (54, 10, 6), (240, 240, 215)),
+        *((0.62, 0.68, 0.9), (0.38, 0.42, 0.66), 1, -0.4, 0.22, 0.3),
+    ),
+}
+GROUNDS = {  # place → the ground in full light
+    "in a field": (120, 190, 75),
+    "on a beach": (245, 222, 160),
+    "in a desert": (228, 150, 80),
+    "in the snow": (240, 246, 255),
+}
+
+
+# ---- things -----------------------------------------------------------------------------
+
+
+@drawing
+def capybara(pen: Pen) -> None:
+    """A capybara with a mandarin on its head, as they like it."""
+    fur, dark = (172, 118, 70), (112, 72, 44)
+    for x in (0.42, 0.84):
+        pen.box(x, 0.75, x + 0.13, 0.99, dark, 0.04)
+    pen.ellipse(0.22, 0.34, 0.99, 0.92, fur)
+    for x in (0.3, 0.72):
+        pen.box(x, 0.75, x + 0.14, 1, shade(fur, -0.15), 0.05)
+        pen.box(x - 0.02, 0.95, x + 0.14, 1, dark, 0.02)
+    pen.polygon([(0.1, 0.3), (0.5, 0.3), (0.62, 0.6), (0.3, 0.75)], fur)
+    pen.ellipse(0.35, 0.2, 0.47, 0.34, dark)
+    pen.box(0.01, 0.25, 0.46, 0.58, fur, 0.12)
+    pen.box(0.01, 0.3, 0.15, 0.58, shade(fur, -0.3), 0.07)
+    pen.ellipse(0.03, 0.34, 0.09, 0.39, (50, 30, 25))
+    pen.ellipse(0.23, 0.32, 0.31, 0.4, (40, 25, 25))
+    pen.ellipse(0.25, 0.33, 0.28, 0.36, (255, 255, 255))
+    pen.ellipse(0.17, 0.06, 0.37, 0.26, (235, 120, 10))
+    pen.ellipse(0.18, 0.06, 0.36, 0.24, (255, 155, 30))
+    pen.polygon([(0.27, 0.08), (0.31, 0.0), (0.4, 0.02)], (60, 140, 50))
+
+
+THINGS = {
+    "capybara": capybara(),
+    "cow": emoji("cow"),
+    "elephant": emoji("elephant"),
+    "giraffe": emoji("giraffe"),
+    "camel": emoji("two-hump-camel", "noto"),
+    "house": emoji("house", "noto"),
+    "tree": emoji("deciduous-tree", "noto"),
+    "tent": emoji("tent", "noto"),
+    "car": emoji("automobile"),
+    "castle": emoji("castle"),
+}
+
+
+def lit(thing: Drawing, time: str) -> Drawing:
+    """The thing, standing on the lower edge of its box, in the light of this time of day."""
+    return Drawing(_lit, (thing, time))
+
+
+def _lit(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
+    art, light = _standing(height, width, thing).copy(), TIMES[time]
+    across = np.linspace(0, 1, width)[None, :, None] * np.ones((height, 1, 1))
+    away = np.linspace(0, 1, height)[:, None, None] if not light.side else across
+    away = 1 - away if light.side > 0 else away
+    away = away * away * (3 - 2 * away)  # steeper in the middle
+    colours = art[..., :3] * (np.array(light.bright) * (1 - away) + np.array(light.dim) * away)
+    art[..., :3] = np.minimum(colours, 255 * art[..., 3:])
+    return art
+
+
+def _standing(height: int, width: int, thing: Drawing) -> np.ndarray:
+    art = thing.art(height, width)
+    lowest = np.flatnonzero(art[..., 3].max(1) > 0.3).max()
+    return np.roll(art, height - 1 - lowest, 0)
+
+
+def shadow(thing: Drawing, time: str) -> Drawing:
+    """The shadow of the thing on the ground, in a box three times as wide as the thing's.
+
+    A point of the thing at the height t, in heights of the thing, falls `depth` · t towards us
+    and `lean` · t to the right. The box begins where the thing stands.
+    """
+    return Drawing(_shadow, (thing, time))
+
+
+def _shadow(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
+    light, tall = TIMES[time], width // 3 * FINE
+    cover = _standing(tall, tall, thing)[..., 3]
+    ys, xs = np.mgrid[: height * FINE, : width * FINE]
+    t = (ys + 0.5) / (light.depth * tall)
+    column = np.floor(xs - tall - light.lean * t * tall).astype(int)
+    row = np.floor((1 - t) * tall).astype(int)
+    inside = (t < 1) & (column >= 0) & (column < tall)
+    fallen = np.where(inside, cover[row.clip(0), column.clip(0, tall - 1)], 0)
+    art = np.zeros((height, width, 4))
+    art[..., 3] = light.dark * fallen.reshape(height, FINE, width, FINE).mean((1, 3))
+    art[..., :3] = art[..., 3:] * (25, 20, 60)  # a shadow is not black: the sky lights it
+    return art
+
+
+# ---- the scenery ------------------------------------------------------------------------
+
+
+@drawing
+def scenery(pen: Pen, place: str, time: str) -> None:
+    """Sky, sun or moon, what is far away, and the ground."""
+    light = TIMES[time]
+    for y in range(HORIZON):
+        pen.box(0, y / UNITS, 1, (y + 1) / UNITS, _sky(light, y))
+    x, y, radius = light.orb
+    _disc(pen, x, y, radius + 3, _mixed(_sky(light, y), light.orb_colour, 0.35))
+    _disc(pen, x, y, radius, light.orb_colour)
+    if time == "at night":
+        _disc(pen, x - 3, y - 2, radius - 1, _mixed(_sky(light, y), light.orb_colour, 0.35))
+        for x, y in ((5, 9), (17, 4), (30, 10), (11, 21), (40, 4), (44, 21), (27, 21)):
+            _disc(pen, x, y, 1, (225, 230, 250))
+    ground = _in_light(GROUNDS[place], light)
+    for ovals, colour in FAR[place]:
+        for x, y, across, down in ovals:
+            _oval(pen, x, y, across, down, _in_light(colour, light))
+    for x in (4, 13, 51, 60) if place == "in the snow" else ():
+        for top in (24, 29):
+            points = [(x, top), (x - 4, top + 9), (x + 4, top + 9)]
+            fir = _in_light((40, 105, 85), light)
+            pen.polygon([(x / UNITS, y / UNITS) for x, y in points], fir)
+    pen.box(0, HORIZON / UNITS, 1, 1, ground)
+    for x, y, across, down in NEAR[place]:
+        _oval(pen, x, y, across, down, shade(ground, 0.35 if place == "in a field" else -0.1))
+
+
+# place → ovals (x, y, half the width, half the height) and their colour in full light
+FAR = {
+    "in a field": [
+        (((10, 40, 24, 11), (60, 40, 22, 9)), (85, 155, 90)),
+        (((36, 42, 26, 11),), (100, 172, 80)),
+    ],
+    "on a beach": [(((32, 66, 400, 36),), (45, 135, 205)), (((32, 66, 400, 31.5),), (235, 250, 255))],
+    "in a desert": [(((6, 42, 26, 14), (54, 42, 22, 11)), (200, 115, 65))],
+    "in the snow": [(((20, 46, 22, 24), (48, 46, 20, 19)), (205, 218, 240))],
+}
+NEAR = {
+    "in a field": [(6, 42, 1.2, 1.2), (58, 45, 1.2, 1.2), (20, 61, 1.2, 1.2), (50, 60, 1.2, 1.2)],
+    "on a beach": [(10, 60, 3, 1), (54, 44, 3, 1), (44, 61, 3, 1)],
+    "in a desert": [(8, 45, 12, 1.2), (56, 50, 12, 1.2), (22, 61, 14, 1.2)],
+    "in the snow": [],
+}
+
+
+def _sky(light: Light, y: float) -> Colour:
+    return _mixed(light.zenith, light.horizon, min(1, y / HORIZON))
+
+
+def _mixed(one: Colour, other: Colour, share: float) -> Colour:
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(one, other))
+    return red, green, blue
+
+
+def _in_light(colour: Colour, light: Light) -> Colour:
+    red, green, blue = (min(255, round(c * by)) for c, by in zip(colour, light.bright))
+    return red, green, blue
+
+
+def _oval(pen: Pen, x, y, across, down, colour: Colour) -> None:
+    box = (x - across, y - down, x + across, y + down)
+    pen.ellipse(*(side / UNITS for side in box), colour)
+
+
+def _disc(pen: Pen, x, y, radius, colour: Colour) -> None:
+    _oval(pen, x, y, radius, radius, colour)
+
+
+# ---- the ability ------------------------------------------------------------------------
+
+
+def draw(size: int, left: int, bottom: int, facing: str, thing: str, place: str, time: str):
+    """A thing in a box from `left`, standing at `bottom`, in units."""
+    canvas = Canvas(size, scenery(place, time))
+    shown = THINGS[thing] if facing == "left" else mirrored(THINGS[thing])
+    canvas.put(shadow(shown, time), left - SIDE, bottom - 1, 3 * SIDE, UNITS - bottom + 1)
+    canvas.put(lit(shown, time), left, bottom - SIDE, SIDE)
+    return canvas.picture()
+
+
+def held_out(facts: Facts) -> bool:
+    """An eighth of the pairs of thing and time."""
+    return one_in(8, facts["thing"], facts["time"])
+
+
+DAYLIGHT = Ability(
+    "daylight",
+    fields={"thing": tuple(THINGS), "place": tuple(GROUNDS), "time": tuple(TIMES)},
+    free={"left": (8, 12, 16, 20), "bottom": (52, 56), "facing": ("left", "right")},
+    templates=("{a thing} {place} {time}",),
+    draw=draw,
+    held_out=held_out,
+)
