@@ -16,7 +16,7 @@ from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import FINE, UNITS, Canvas, Colour, Drawing, Pen, drawing, shade
 from minidalle.world.objects import emoji, mirrored
 
-HORIZON, SIDE = 36, 36  # units: the height of the sky, and the box of a thing
+HORIZON, SIDE = 32, 36  # units: the height of the sky, and the box of a thing
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Light:
 
 TIMES = {
     "at sunrise": Light(
-        *((150, 180, 235), (255, 205, 195), (7, 28, 6), (255, 240, 150)),
-        *((1.08, 1.0, 0.88), (0.72, 0.6, 0.68), -1, 0.9, 0.28, 0.45),
+        *((160, 175, 240), (255, 185, 165), (7, 19, 6), (255, 235, 120)),
+        *((1.1, 1.0, 0.9), (0.66, 0.56, 0.66), -1, 0.9, 0.28, 0.45),
     ),
     "at noon": Light(
         *((55, 140, 240), (165, 215, 255), (32, 7, 6), (255, 235, 60)),
         *((1.05, 1.05, 1.0), (0.9, 0.9, 0.9), 0, 0, 0.14, 0.5),
     ),
     "at sunset": Light(
-        *((120, 45, 110), (255, 120, 40), (57, 28, 6), (255, 215, 60)),
-        *((1.05, 0.8, 0.6), (0.6, 0.4, 0.5), 1, -0.9, 0.28, 0.45),
+        *((110, 40, 110), (255, 105, 40), (57, 19, 6), (255, 210, 60)),
+        *((1.05, 0.84, 0.68), (0.55, 0.42, 0.55), 1, -0.9, 0.28, 0.45),
     ),
     "at night": Light(
         *((14, 18, 60), (40, 55, 115), (54, 10, 6), (240, 240, 215)),
@@ -56,8 +56,8 @@ TIMES = {
 GROUNDS = {  # place → the ground in full light
     "in a field": (120, 190, 75),
     "on a beach": (245, 222, 160),
-    "in a desert": (228, 150, 80),
-    "in the snow": (240, 246, 255),
+    "in a desert": (226, 160, 92),
+    "in the snow": (226, 236, 252),
 }
 
 
@@ -107,10 +107,12 @@ def lit(thing: Drawing, time: str) -> Drawing:
 
 def _lit(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
     art, light = _standing(height, width, thing).copy(), TIMES[time]
-    across = np.linspace(0, 1, width)[None, :, None] * np.ones((height, 1, 1))
-    away = np.linspace(0, 1, height)[:, None, None] if not light.side else across
+    covered = np.flatnonzero((art[..., 3] > 0.3).any(1 if light.side == 0 else 0))
+    along = np.arange(height if light.side == 0 else width)
+    away = ((along - covered.min()) / (np.ptp(covered) + 1)).clip(0, 1)
     away = 1 - away if light.side > 0 else away
     away = away * away * (3 - 2 * away)  # steeper in the middle
+    away = away[:, None, None] if light.side == 0 else away[:, None]
     colours = art[..., :3] * (np.array(light.bright) * (1 - away) + np.array(light.dim) * away)
     art[..., :3] = np.minimum(colours, 255 * art[..., 3:])
     return art
@@ -156,41 +158,52 @@ def scenery(pen: Pen, place: str, time: str) -> None:
     for y in range(HORIZON):
         pen.box(0, y / UNITS, 1, (y + 1) / UNITS, _sky(light, y))
     x, y, radius = light.orb
-    _disc(pen, x, y, radius + 3, _mixed(_sky(light, y), light.orb_colour, 0.35))
+    halo = _mixed(_sky(light, y), light.orb_colour, 0.15 if time == "at night" else 0.35)
+    _disc(pen, x, y, radius + 3, halo)
     _disc(pen, x, y, radius, light.orb_colour)
     if time == "at night":
-        _disc(pen, x - 3, y - 2, radius - 1, _mixed(_sky(light, y), light.orb_colour, 0.35))
+        _disc(pen, x - 3, y - 2, radius - 1, halo)
         for x, y in ((5, 9), (17, 4), (30, 10), (11, 21), (40, 4), (44, 21), (27, 21)):
             _disc(pen, x, y, 1, (225, 230, 250))
     ground = _in_light(GROUNDS[place], light)
-    for ovals, colour in FAR[place]:
+    for colour, *ovals in FAR[place]:
         for x, y, across, down in ovals:
             _oval(pen, x, y, across, down, _in_light(colour, light))
-    for x in (4, 13, 51, 60) if place == "in the snow" else ():
-        for top in (24, 29):
-            points = [(x, top), (x - 4, top + 9), (x + 4, top + 9)]
-            fir = _in_light((40, 105, 85), light)
-            pen.polygon([(x / UNITS, y / UNITS) for x, y in points], fir)
     pen.box(0, HORIZON / UNITS, 1, 1, ground)
     for x, y, across, down in NEAR[place]:
-        _oval(pen, x, y, across, down, shade(ground, 0.35 if place == "in a field" else -0.1))
+        _oval(pen, x, y, across, down, shade(ground, 0.4 if place == "in a field" else -0.1))
+    plant = {"in the snow": _fir, "in a desert": _cactus}.get(place)
+    for x in (5, 59) if plant else ():
+        plant(pen, x, _in_light((45, 115, 80), light))
 
 
-# place → ovals (x, y, half the width, half the height) and their colour in full light
+def _fir(pen: Pen, x: float, colour: Colour) -> None:
+    for top in (24, 28):
+        points = [(x, top), (x - 5, top + 9), (x + 5, top + 9)]
+        pen.polygon([(x / UNITS, y / UNITS) for x, y in points], colour)
+
+
+def _cactus(pen: Pen, x: float, colour: Colour) -> None:
+    for points in ([(0, 25), (0, 36)], [(-4, 28), (-4, 31), (0, 31)], [(0, 33), (4, 33), (4, 29)]):
+        pen.line([((x + dx) / UNITS, y / UNITS) for dx, y in points], 2.4 / UNITS, colour)
+
+
+# place → colours in full light, each with its ovals (x, y, half the width, half the height)
 FAR = {
-    "in a field": [
-        (((10, 40, 24, 11), (60, 40, 22, 9)), (85, 155, 90)),
-        (((36, 42, 26, 11),), (100, 172, 80)),
-    ],
-    "on a beach": [(((32, 66, 400, 36),), (45, 135, 205)), (((32, 66, 400, 31.5),), (235, 250, 255))],
-    "in a desert": [(((6, 42, 26, 14), (54, 42, 22, 11)), (200, 115, 65))],
-    "in the snow": [(((20, 46, 22, 24), (48, 46, 20, 19)), (205, 218, 240))],
+    "in a field": (
+        ((85, 155, 90), (10, 36, 24, 11), (60, 36, 22, 9)),
+        ((100, 172, 80), (36, 38, 26, 11)),
+    ),
+    "on a beach": (((45, 135, 205), (32, 62, 400, 36)), ((240, 250, 255), (32, 62, 400, 31.5))),
+    "in a desert": (((200, 115, 65), (6, 38, 26, 13), (54, 38, 22, 11)),),
+    "in the snow": (((200, 214, 238), (20, 42, 22, 22), (48, 42, 20, 18)),),
 }
+# place → marks on the ground
 NEAR = {
-    "in a field": [(6, 42, 1.2, 1.2), (58, 45, 1.2, 1.2), (20, 61, 1.2, 1.2), (50, 60, 1.2, 1.2)],
-    "on a beach": [(10, 60, 3, 1), (54, 44, 3, 1), (44, 61, 3, 1)],
-    "in a desert": [(8, 45, 12, 1.2), (56, 50, 12, 1.2), (22, 61, 14, 1.2)],
-    "in the snow": [],
+    "in a field": ((5, 40, 1.2, 1.2), (59, 42, 1.2, 1.2), (16, 60, 1.2, 1.2), (48, 61, 1.2, 1.2)),
+    "on a beach": ((10, 59, 3, 1), (56, 43, 3, 1), (44, 61, 3, 1)),
+    "in a desert": ((8, 43, 12, 1.2), (56, 48, 12, 1.2), (22, 60, 14, 1.2)),
+    "in the snow": (),
 }
 
 
@@ -237,7 +250,7 @@ def held_out(facts: Facts) -> bool:
 DAYLIGHT = Ability(
     "daylight",
     fields={"thing": tuple(THINGS), "place": tuple(GROUNDS), "time": tuple(TIMES)},
-    free={"left": (8, 12, 16, 20), "bottom": (52, 56), "facing": ("left", "right")},
+    free={"left": (12, 16, 20), "bottom": (48, 52), "facing": ("left", "right")},
     templates=("{a thing} {place} {time}",),
     draw=draw,
     held_out=held_out,

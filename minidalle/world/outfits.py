@@ -8,8 +8,10 @@ wherever both are worn: nearly a quarter of the outfits of four garments.
 
 from itertools import combinations
 
+import numpy as np
+
 from minidalle.world.ability import Ability, Facts, one_in
-from minidalle.world.canvas import UNITS, Canvas, Colour, Pen, drawing, shade
+from minidalle.world.canvas import UNITS, Canvas, Colour, Drawing, Pen, drawing, shade
 from minidalle.world.scenes import BACKGROUNDS, COLOURS
 
 ANIMALS = {  # name → fur, and the paler belly, muzzle or face
@@ -189,19 +191,31 @@ def trousers(pen: Pen, colour: Colour) -> None:
     _box(pen, shade(colour, 0.35), 33, 57.5, 45.5, 60, 1)
 
 
+# from the skin outwards: name → its drawing, and the rows of the picture that it takes up
+LAYERS = {
+    "body": (body, 32, 64),
+    "trousers": (trousers, 44, 64),
+    "shirt": (shirt, 32, 52),
+    "gloves": (gloves, 40, 56),
+    "head": (head, 0, 36),
+    "hat": (hat, 0, 16),
+}
+
+
 def draw(size: int, background: str, middle: int, animal: str, **worn: str):
     """An animal, dressed; `middle` is where it stands, in units from the left."""
     canvas = Canvas(size, BACKGROUNDS[background])
-    layers = [body(animal)]
-    layers += [garment(COLOURS[worn[name]]) for name, garment in OVER_BODY.items() if name in worn]
-    layers += [head(animal)]
-    layers += [hat(COLOURS[worn["hat"]])] if "hat" in worn else []
-    for layer in layers:
-        canvas.put(layer, middle - UNITS // 2, 0, UNITS)
+    looks = {"body": animal, "head": animal} | {name: COLOURS[c] for name, c in worn.items()}
+    for name, (layer, top, bottom) in LAYERS.items():
+        if name in looks:
+            rows = Drawing(_rows, (layer(looks[name]), top))
+            canvas.put(rows, middle - UNITS // 2, top, UNITS, bottom - top)
     return canvas.picture()
 
 
-OVER_BODY = {"trousers": trousers, "shirt": shirt, "gloves": gloves}  # from the skin outwards
+def _rows(height: int, width: int, layer: Drawing, top: int) -> np.ndarray:
+    start = top * width // UNITS
+    return layer.art(width, width)[start : start + height]
 
 
 def held_out(facts: Facts) -> bool:
