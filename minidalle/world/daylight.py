@@ -244,7 +244,7 @@ def draw(size: int, left: int, bottom: int, facing: str, thing: str, place: str,
 
 def held_out(facts: Facts) -> bool:
     """An eighth of the pairs of thing and time."""
-    return one_in(8, facts["thing"], facts["time"])
+    return one_in(8, facts["thing"], "lit", facts["time"])
 
 
 DAYLIGHT = Ability(

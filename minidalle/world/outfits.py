@@ -221,7 +221,7 @@ def _rows(height: int, width: int, layer: Drawing, top: int) -> np.ndarray:
 def held_out(facts: Facts) -> bool:
     """An eighth of the pairs hat, shirt and an eighth of the pairs gloves, trousers."""
     return any(
-        {one, other} <= facts.keys() and one_in(8, facts[one], one, facts[other], other)
+        {one, other} <= facts.keys() and one_in(8, facts[one], facts[other], one, other)
         for one, other in (("hat", "shirt"), ("gloves", "trousers"))
     )
 
