@@ -1,11 +1,13 @@
 """Daylight: "a capybara in a field at sunrise".
 
 What a caption does not say may follow from it. At sunrise the sun stands low on the left, the
-sky is pink, and the thing, bright on its left, throws a long shadow to the right; at noon the
-shadow is short; at sunset all is the other way round; at night there is a moon. The shadow is
-the thing's own silhouette, so a giraffe's has a long neck. The sceptic's question: are all of
-these right for a thing that training never showed at that time of day? An eighth of the pairs of
-thing and time are held out.
+sky is pink, and the thing, bright on its left, throws a long shadow to the right. At noon the
+shadow is short. At sunset the sky is a deep orange, the sun stands on the right, and the shadow
+falls to the left. At night there is a moon, and the shadow is faint. It is always the thing's own
+silhouette, so a giraffe's has a long neck.
+
+The sceptic's question: does all this hold for a thing that training never showed at that time of
+day? Held out are an eighth of the pairs of thing and time.
 """
 
 from dataclasses import dataclass
@@ -18,39 +20,54 @@ from minidalle.world.objects import emoji, mirrored
 
 HORIZON, SIDE = 32, 36  # units: the height of the sky, and the box of a thing
 
+Tint = tuple[float, float, float]  # what light does to a colour: factors of red, green, blue
+
 
 @dataclass(frozen=True)
 class Light:
-    """What the time of day decides. Colours of light multiply those of things."""
+    """What the time of day decides."""
 
-    zenith: Colour  # the sky above, and at the horizon
-    horizon: Colour
-    orb: tuple[int, int, int]  # sun or moon: x, y and radius in units
-    orb_colour: Colour
-    bright: tuple[float, float, float]  # light on the side towards the sun
-    dim: tuple[float, float, float]  # light on the side away from it
-    side: int  # where the light comes from: -1 left, 0 above, 1 right
-    lean: float  # how far the shadow of a thing reaches to the right, in its heights
-    depth: float  # and towards us
-    dark: float  # how much light the shadow takes
+    sky: tuple[Colour, Colour]  # at the top of the picture and at the horizon
+    sun: tuple[int, int, Colour]  # or moon: x and y in units, and its colour
+    bright: Tint  # on the side towards the sun, and on the ground
+    dim: Tint  # on the side away from it
+    # how far a shadow reaches to the right and towards us, in heights of the thing, and how dark
+    shadow: tuple[float, float, float]
+
+    @property
+    def side(self) -> int:
+        """Where the light comes from: -1 left, 0 above, 1 right."""
+        return int(np.sign(self.sun[0] - UNITS // 2))
 
 
 TIMES = {
     "at sunrise": Light(
-        *((160, 175, 240), (255, 185, 165), (7, 19, 6), (255, 235, 120)),
-        *((1.1, 1.0, 0.9), (0.66, 0.56, 0.66), -1, 0.9, 0.28, 0.45),
+        sky=((160, 175, 240), (255, 185, 165)),
+        sun=(7, 19, (255, 235, 120)),
+        bright=(1.1, 1.0, 0.9),
+        dim=(0.66, 0.56, 0.66),
+        shadow=(0.9, 0.28, 0.45),
     ),
     "at noon": Light(
-        *((55, 140, 240), (165, 215, 255), (32, 7, 6), (255, 235, 60)),
-        *((1.05, 1.05, 1.0), (0.9, 0.9, 0.9), 0, 0, 0.14, 0.5),
+        sky=((55, 140, 240), (165, 215, 255)),
+        sun=(32, 7, (255, 235, 60)),
+        bright=(1.05, 1.05, 1.0),
+        dim=(0.9, 0.9, 0.9),
+        shadow=(0, 0.18, 0.5),
     ),
     "at sunset": Light(
-        *((110, 40, 110), (255, 105, 40), (57, 19, 6), (255, 210, 60)),
-        *((1.05, 0.84, 0.68), (0.55, 0.42, 0.55), 1, -0.9, 0.28, 0.45),
+        sky=((110, 40, 110), (255, 105, 40)),
+        sun=(57, 19, (255, 210, 60)),
+        bright=(1.05, 0.84, 0.68),
+        dim=(0.55, 0.42, 0.55),
+        shadow=(-0.9, 0.28, 0.45),
     ),
     "at night": Light(
-        *((14, 18, 60), (40, 55, 115), (54, 10, 6), (240, 240, 215)),
-        *((0.62, 0.68, 0.9), (0.38, 0.42, 0.66), 1, -0.4, 0.22, 0.3),
+        sky=((14, 18, 60), (40, 55, 115)),
+        sun=(54, 10, (240, 240, 215)),
+        bright=(0.68, 0.73, 0.96),
+        dim=(0.44, 0.48, 0.74),
+        shadow=(-0.4, 0.22, 0.3),
     ),
 }
 GROUNDS = {  # place → the ground in full light
@@ -91,7 +108,7 @@ THINGS = {
     "cow": emoji("cow"),
     "elephant": emoji("elephant"),
     "giraffe": emoji("giraffe"),
-    "camel": emoji("two-hump-camel", "noto"),
+    "camel": emoji("two-hump-camel"),
     "house": emoji("house", "noto"),
     "tree": emoji("deciduous-tree", "noto"),
     "tent": emoji("tent", "noto"),
@@ -106,45 +123,48 @@ def lit(thing: Drawing, time: str) -> Drawing:
 
 
 def _lit(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
-    art, light = _standing(height, width, thing).copy(), TIMES[time]
-    covered = np.flatnonzero((art[..., 3] > 0.3).any(1 if light.side == 0 else 0))
-    along = np.arange(height if light.side == 0 else width)
-    away = ((along - covered.min()) / (np.ptp(covered) + 1)).clip(0, 1)
+    art, light = _standing(height, width, thing), TIMES[time]
+    down = light.side == 0  # does the light fall down the thing, or across it?
+    covered = np.flatnonzero((art[..., 3] > 0.3).any(1 if down else 0))
+    along = np.arange(height if down else width)
+    away = ((along - covered.min()) / (np.ptp(covered) + 1)).clip(0, 1)  # from the sun
     away = 1 - away if light.side > 0 else away
     away = away * away * (3 - 2 * away)  # steeper in the middle
-    away = away[:, None, None] if light.side == 0 else away[:, None]
-    colours = art[..., :3] * (np.array(light.bright) * (1 - away) + np.array(light.dim) * away)
-    art[..., :3] = np.minimum(colours, 255 * art[..., 3:])
+    away = away[:, None, None] if down else away[:, None]
+    art[..., :3] *= np.array(light.bright) * (1 - away) + np.array(light.dim) * away
+    art[..., :3] = np.minimum(art[..., :3], 255 * art[..., 3:])
     return art
 
 
 def _standing(height: int, width: int, thing: Drawing) -> np.ndarray:
+    """The thing's art, moved down until it touches the lower edge."""
     art = thing.art(height, width)
     lowest = np.flatnonzero(art[..., 3].max(1) > 0.3).max()
     return np.roll(art, height - 1 - lowest, 0)
 
 
 def shadow(thing: Drawing, time: str) -> Drawing:
-    """The shadow of the thing on the ground, in a box three times as wide as the thing's.
+    """The thing's shadow on the ground, in a box three times as wide as the thing's.
 
-    A point of the thing at the height t, in heights of the thing, falls `depth` · t towards us
-    and `lean` · t to the right. The box begins where the thing stands.
+    The upper edge of the box is where the thing stands. What is at the height t, in heights of
+    the thing, throws its shadow `reach` · t further towards us, and `lean` · t to the right.
     """
     return Drawing(_shadow, (thing, time))
 
 
 def _shadow(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
-    light, tall = TIMES[time], width // 3 * FINE
+    lean, reach, dark = TIMES[time].shadow
+    tall = width // 3 * FINE
     cover = _standing(tall, tall, thing)[..., 3]
     ys, xs = np.mgrid[: height * FINE, : width * FINE]
-    t = (ys + 0.5) / (light.depth * tall)
-    column = np.floor(xs - tall - light.lean * t * tall).astype(int)
+    t = (ys + 0.5) / (reach * tall)
     row = np.floor((1 - t) * tall).astype(int)
+    column = np.floor(xs - tall - lean * t * tall).astype(int)
     inside = (t < 1) & (column >= 0) & (column < tall)
     fallen = np.where(inside, cover[row.clip(0), column.clip(0, tall - 1)], 0)
     art = np.zeros((height, width, 4))
-    art[..., 3] = light.dark * fallen.reshape(height, FINE, width, FINE).mean((1, 3))
-    art[..., :3] = art[..., 3:] * (25, 20, 60)  # a shadow is not black: the sky lights it
+    art[..., 3] = dark * fallen.reshape(height, FINE, width, FINE).mean((1, 3))
+    art[..., :3] = art[..., 3:] * (25, 20, 60)  # not black: the sky lights it
     return art
 
 
@@ -153,28 +173,29 @@ def _shadow(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
 
 @drawing
 def scenery(pen: Pen, place: str, time: str) -> None:
-    """Sky, sun or moon, what is far away, and the ground."""
+    """Sky, sun or moon, what is far away, the ground, and what grows there."""
     light = TIMES[time]
     for y in range(HORIZON):
         pen.box(0, y / UNITS, 1, (y + 1) / UNITS, _sky(light, y))
-    x, y, radius = light.orb
-    halo = _mixed(_sky(light, y), light.orb_colour, 0.15 if time == "at night" else 0.35)
-    _disc(pen, x, y, radius + 3, halo)
-    _disc(pen, x, y, radius, light.orb_colour)
-    if time == "at night":
-        _disc(pen, x - 3, y - 2, radius - 1, halo)
-        for x, y in ((5, 9), (17, 4), (30, 10), (11, 21), (40, 4), (44, 21), (27, 21)):
-            _disc(pen, x, y, 1, (225, 230, 250))
-    ground = _in_light(GROUNDS[place], light)
+    _sun(pen, light, moon=time == "at night")
     for colour, *ovals in FAR[place]:
-        for x, y, across, down in ovals:
-            _oval(pen, x, y, across, down, _in_light(colour, light))
+        _ovals(pen, ovals, _in_light(colour, light))
+    ground = _in_light(GROUNDS[place], light)
     pen.box(0, HORIZON / UNITS, 1, 1, ground)
-    for x, y, across, down in NEAR[place]:
-        _oval(pen, x, y, across, down, shade(ground, 0.4 if place == "in a field" else -0.1))
-    plant = {"in the snow": _fir, "in a desert": _cactus}.get(place)
-    for x in (5, 59) if plant else ():
-        plant(pen, x, _in_light((45, 115, 80), light))
+    _ovals(pen, MARKS[place], shade(ground, 0.4 if place == "in a field" else -0.1))
+    for x in (5, 59) if place in PLANTS else ():
+        PLANTS[place](pen, x, _in_light((45, 115, 80), light))
+
+
+def _sun(pen: Pen, light: Light, moon: bool) -> None:
+    x, y, colour = light.sun
+    halo = _mixed(_sky(light, y), colour, 0.15 if moon else 0.35)
+    _ovals(pen, [(x, y, 9, 9)], halo)
+    _ovals(pen, [(x, y, 6, 6)], colour)
+    if moon:
+        _ovals(pen, [(x - 3, y - 2, 5, 5)], halo)  # leaves a crescent
+        stars = (5, 9), (17, 4), (30, 10), (11, 21), (40, 4), (44, 21), (27, 21)
+        _ovals(pen, [(*star, 1, 1) for star in stars], (225, 230, 250))
 
 
 def _fir(pen: Pen, x: float, colour: Colour) -> None:
@@ -188,6 +209,7 @@ def _cactus(pen: Pen, x: float, colour: Colour) -> None:
         pen.line([((x + dx) / UNITS, y / UNITS) for dx, y in points], 2.4 / UNITS, colour)
 
 
+PLANTS = {"in a desert": _cactus, "in the snow": _fir}
 # place → colours in full light, each with its ovals (x, y, half the width, half the height)
 FAR = {
     "in a field": (
@@ -198,8 +220,7 @@ FAR = {
     "in a desert": (((200, 115, 65), (6, 38, 26, 13), (54, 38, 22, 11)),),
     "in the snow": (((200, 214, 238), (20, 42, 22, 22), (48, 42, 20, 18)),),
 }
-# place → marks on the ground
-NEAR = {
+MARKS = {  # flowers, pebbles or ripples on the ground
     "in a field": ((5, 40, 1.2, 1.2), (59, 42, 1.2, 1.2), (16, 60, 1.2, 1.2), (48, 61, 1.2, 1.2)),
     "on a beach": ((10, 59, 3, 1), (56, 43, 3, 1), (44, 61, 3, 1)),
     "in a desert": ((8, 43, 12, 1.2), (56, 48, 12, 1.2), (22, 60, 14, 1.2)),
@@ -207,8 +228,14 @@ NEAR = {
 }
 
 
+def _ovals(pen: Pen, ovals, colour: Colour) -> None:
+    for x, y, across, down in ovals:
+        box = (x - across, y - down, x + across, y + down)
+        pen.ellipse(*(side / UNITS for side in box), colour)
+
+
 def _sky(light: Light, y: float) -> Colour:
-    return _mixed(light.zenith, light.horizon, min(1, y / HORIZON))
+    return _mixed(*light.sky, y / HORIZON)
 
 
 def _mixed(one: Colour, other: Colour, share: float) -> Colour:
@@ -219,15 +246,6 @@ def _mixed(one: Colour, other: Colour, share: float) -> Colour:
 def _in_light(colour: Colour, light: Light) -> Colour:
     red, green, blue = (min(255, round(c * by)) for c, by in zip(colour, light.bright))
     return red, green, blue
-
-
-def _oval(pen: Pen, x, y, across, down, colour: Colour) -> None:
-    box = (x - across, y - down, x + across, y + down)
-    pen.ellipse(*(side / UNITS for side in box), colour)
-
-
-def _disc(pen: Pen, x, y, radius, colour: Colour) -> None:
-    _oval(pen, x, y, radius, radius, colour)
 
 
 # ---- the ability ------------------------------------------------------------------------
