@@ -129,8 +129,8 @@ def _rabbit(pen, fur, pale) -> None:
     _flat(pen, PINK, (20.5, 15, 18, 6, 4))
     _shape(pen, fur, (32, 22.5, 13.5, 12))
     _flat(pen, PINK, (22, 27, 2.5, 2))
-    _box(pen, shade(fur, -0.4), 29, 27, 35, 32.5, 1)
-    _box(pen, WHITE, 30, 27, 34, 31.7, 1)
+    _box(pen, shade(fur, -0.4), 29.3, 27, 34.7, 31.4, 1)
+    _box(pen, WHITE, 30.3, 27, 33.7, 30.5, 1)
     _flat(pen, (235, 90, 120), (32, 26, 2.6, 1.8))
     _eyes(pen, 25.5, 21, 2.5)
 
