@@ -178,7 +178,7 @@ def scenery(pen: Pen, place: str, time: str) -> None:
     for y in range(HORIZON):
         pen.box(0, y / UNITS, 1, (y + 1) / UNITS, _sky(light, y))
     _sun(pen, light, moon=time == "at night")
-    for colour, *ovals in FAR[place]:
+    for colour, ovals in FAR[place]:
         _ovals(pen, ovals, _in_light(colour, light))
     ground = _in_light(GROUNDS[place], light)
     pen.box(0, HORIZON / UNITS, 1, 1, ground)
@@ -213,12 +213,15 @@ PLANTS = {"in a desert": _cactus, "in the snow": _fir}
 # place → colours in full light, each with its ovals (x, y, half the width, half the height)
 FAR = {
     "in a field": (
-        ((85, 155, 90), (10, 36, 24, 11), (60, 36, 22, 9)),
-        ((100, 172, 80), (36, 38, 26, 11)),
+        ((85, 155, 90), ((10, 36, 24, 11), (60, 36, 22, 9))),
+        ((100, 172, 80), ((36, 38, 26, 11),)),
     ),
-    "on a beach": (((45, 135, 205), (32, 62, 400, 36)), ((240, 250, 255), (32, 62, 400, 31.5))),
-    "in a desert": (((200, 115, 65), (6, 38, 26, 13), (54, 38, 22, 11)),),
-    "in the snow": (((200, 214, 238), (20, 42, 22, 22), (48, 42, 20, 18)),),
+    "on a beach": (
+        ((45, 135, 205), ((32, 62, 400, 36),)),
+        ((240, 250, 255), ((32, 62, 400, 31.5),)),
+    ),
+    "in a desert": (((200, 115, 65), ((6, 38, 26, 13), (54, 38, 22, 11))),),
+    "in the snow": (((200, 214, 238), ((20, 42, 22, 22), (48, 42, 20, 18))),),
 }
 MARKS = {  # flowers, pebbles or ripples on the ground
     "in a field": ((5, 40, 1.2, 1.2), (59, 42, 1.2, 1.2), (16, 60, 1.2, 1.2), (48, 61, 1.2, 1.2)),
@@ -230,8 +233,8 @@ MARKS = {  # flowers, pebbles or ripples on the ground
 
 def _ovals(pen: Pen, ovals, colour: Colour) -> None:
     for x, y, across, down in ovals:
-        box = (x - across, y - down, x + across, y + down)
-        pen.ellipse(*(side / UNITS for side in box), colour)
+        x, y, across, down = (side / UNITS for side in (x, y, across, down))
+        pen.ellipse(x - across, y - down, x + across, y + down, colour)
 
 
 def _sky(light: Light, y: float) -> Colour:

@@ -63,7 +63,8 @@ def _polygon(pen: Pen, colour: Colour, *points: tuple) -> None:
 
 
 def _box(pen: Pen, colour: Colour, left, top, right, bottom, radius=0) -> None:
-    pen.box(*(side / UNITS for side in (left, top, right, bottom)), colour, radius / UNITS)
+    left, top, right, bottom = (side / UNITS for side in (left, top, right, bottom))
+    pen.box(left, top, right, bottom, colour, radius / UNITS)
 
 
 # ---- animals ----------------------------------------------------------------------------
