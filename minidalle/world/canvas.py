@@ -44,6 +44,16 @@ def _art(drawing: Drawing, height: int, width: int) -> np.ndarray:
     return art
 
 
+@lru_cache(maxsize=4096)
+def _layer(drawing: Drawing, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Colours, and how much of what lies below shows through, both (height, width, 3).
+
+    Numpy is several times as fast with arrays of one shape, without gaps, as with art's parts.
+    """
+    art = drawing.art(height, width)
+    return np.ascontiguousarray(art[..., :3]), np.repeat(1 - art[..., 3:], 3, 2)
+
+
 class Pen:
     """Draws opaque shapes, each over the last, on a transparent sheet.
 
@@ -142,14 +152,14 @@ class Canvas:
         left, top, width, height = (
             round(side * self.size / UNITS) for side in (left, top, width, height or width)
         )
-        art = drawing.art(height, width)[
-            max(0, -top) :, max(0, -left) :
-        ]  # what lies outside is cut
+        colours, through = _layer(drawing, height, width)
+        down, right = max(0, self.size - top), max(0, self.size - left)  # where the picture ends
+        inside = np.s_[max(0, -top) : down, max(0, -left) : right]
+        colours, through = colours[inside], through[inside]
         top, left = max(0, top), max(0, left)
-        here = self.pixels[top : top + art.shape[0], left : left + art.shape[1]]
-        art = art[: here.shape[0], : here.shape[1]]
-        here *= 1 - art[..., 3:]
-        here += art[..., :3]
+        here = self.pixels[top : top + colours.shape[0], left : left + colours.shape[1]]
+        here *= through
+        here += colours
 
     def picture(self) -> np.ndarray:
         """What was put together: uint8 (size, size, 3)."""
