@@ -3,7 +3,8 @@
 The most famous pictures of DALL·E. A fruit, a flower or a shell becomes the body of the object:
 its outline, its colours and its features, such as the avocado's stone. The object keeps what
 makes it that object: the arms, seat and legs of the chair, the spout and handle of the teapot.
-Held out are an eighth of the pairs: whoever draws one of them has combined what it knows.
+Held out are an eighth of the pairs, the armchair and the avocado among them: whoever draws one of
+them has combined what it knows.
 """
 
 from minidalle.world.ability import Ability, Facts, one_in
@@ -89,9 +90,9 @@ def face(pen: Pen, main: Colour, dark: Colour, accent: Colour) -> None:
 def guitar(pen: Pen, main: Colour, dark: Colour, accent: Colour) -> None:
     """Neck, pegs, strings and bridge."""
     for y in (0.04, 0.13):
-        pen.line([(0.36, y), (0.64, y)], 0.05, shade(GOLD, -0.2))
-    pen.box(0.42, 0, 0.58, 0.2, WOOD, 0.03)
-    pen.box(0.45, 0.18, 0.55, 0.56, shade(WOOD, -0.3))
+        pen.line([(0.34, y), (0.66, y)], 0.05, shade(GOLD, -0.2))
+    pen.box(0.4, 0, 0.6, 0.2, WOOD, 0.04)
+    pen.box(0.44, 0.18, 0.56, 0.56, shade(WOOD, -0.3))
     pen.box(0.36, 0.84, 0.64, 0.9, INK, 0.02)
     for x in (0.475, 0.525):
         pen.line([(x, 0.06), (x, 0.86)], 0.018, (255, 250, 225))
@@ -122,7 +123,7 @@ def draw(size: int, background: str, left: int, thing: str, shape: str):
 
 def held_out(facts: Facts) -> bool:
     """An eighth of the pairs."""
-    return one_in(8, facts["thing"], "like", facts["shape"])
+    return one_in(8, facts["thing"], "shaped like", facts["shape"])
 
 
 CHAIRS = Ability(

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 
 from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import UNITS, Canvas, Drawing
-from minidalle.world.objects import emoji, mirrored
+from minidalle.world.objects import emoji
 from minidalle.world.scenes import BACKGROUNDS
 
 FINE = 4  # sub-pixels per pixel and side
@@ -104,7 +104,7 @@ def _choose(where, yes, no):
 
 # Material → (pattern, its rim as (width in units, colour), from the outside inwards)
 MATERIALS_OF: dict[str, tuple[Callable, tuple]] = {
-    "watermelon": (watermelon, ((2, (25, 110, 55)), (1.4, (190, 235, 165)))),
+    "watermelon": (watermelon, ((1.6, (25, 110, 55)), (1.2, (190, 235, 165)))),
     "brick": (brick, ((1, (120, 45, 30)),)),
     "wood": (wood, ((1, (95, 55, 25)),)),
     "gold": (gold, ((1, (150, 95, 5)),)),
@@ -129,14 +129,10 @@ def _made_of(height: int, width: int, slug: str, material: str) -> np.ndarray:
     y, x = (np.indices(cover.shape[:2], np.float32) + 0.5) * unit
     pattern, rims = MATERIALS_OF[material]
     colour = pattern(x, y) * _shading(art)
-    depth = 0
-    layers = []
-    for wide, rim in rims:
-        layers.append((_deeper(cover, depth), rim))
-        depth += wide / unit
-    inside = _deeper(cover, depth)
-    for within, rim in reversed(layers):
-        colour, inside = np.where(inside > 0, colour, np.float32(rim)), within
+    depth = sum(wide for wide, _ in rims)
+    for wide, rim in reversed(rims):  # from the inside outwards
+        colour = np.where(_deeper(cover, depth / unit) > 0, colour, np.float32(rim))
+        depth -= wide
     whole = np.concatenate([colour.clip(0, 255) * cover, cover], 2)
     return whole.reshape(height, FINE, width, FINE, 4).mean((1, 3))
 
@@ -156,11 +152,10 @@ def _deeper(cover: np.ndarray, pixels: float) -> np.ndarray:
     return np.asarray(image, np.float32)[..., None] / 255
 
 
-def draw(size: int, background: str, left: int, faces: str, thing: str, material: str):
-    """One large thing; `left` is its left edge in units, and it may face right."""
+def draw(size: int, background: str, left: int, thing: str, material: str):
+    """One large thing; `left` is its left edge in units."""
     canvas = Canvas(size, BACKGROUNDS[background])
-    art = made_of(thing, material)
-    canvas.put(mirrored(art) if faces == "right" else art, left, (UNITS - SIDE) // 2, SIDE)
+    canvas.put(made_of(thing, material), left, (UNITS - SIDE) // 2, SIDE)
     return canvas.picture()
 
 
@@ -171,8 +166,8 @@ def held_out(facts: Facts) -> bool:
 
 MATERIALS = Ability(
     "materials",
-    fields={"thing": tuple(THINGS), "material": tuple(MATERIALS_OF)},
-    free={"left": (0, 4, 8), "faces": ("left", "right"), "background": tuple(BACKGROUNDS)},
+    fields={"material": tuple(MATERIALS_OF), "thing": tuple(THINGS)},
+    free={"background": tuple(BACKGROUNDS), "left": (0, 4, 8)},
     templates=("{a thing} made of {material}",),
     draw=draw,
     held_out=held_out,
