@@ -7,7 +7,7 @@ thirds, since the seat of an armchair hides the rest.
 import math
 from collections.abc import Iterator
 
-from minidalle.world.canvas import Colour, Drawing, Pen, Point, drawing, shade
+from minidalle.world.canvas import Colour, Pen, Point, drawing, shade
 
 INK = (50, 45, 55)
 
@@ -128,6 +128,5 @@ def _egg(x: float, y: float, grow: float) -> Iterator[Point]:
         yield x + grow * across * (0.39 + 0.11 * math.sin(down * 1.5)), y + grow * down / 2
 
 
-def body(thing: str) -> Drawing:
-    """A thing in its own colours."""
-    return globals()[thing](*PALETTES[thing])
+SHAPES = (avocado, strawberry, pumpkin, watermelon, pineapple, sunflower, cactus, shell)
+BODIES = {draw.__name__: draw(*PALETTES[draw.__name__]) for draw in SHAPES}

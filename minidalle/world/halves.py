@@ -23,7 +23,7 @@ def _half(height: int, width: int, animal: Drawing, side: str) -> np.ndarray:
     return art[:, :width] if side == "front" else art[:, width:]
 
 
-def draw(size: int, background: str, left: int, front: str, rear: str):
+def draw(size: int, background: str, left: int, front: str, rear: str) -> np.ndarray:
     """One animal, facing left; `left` is its left edge in units."""
     canvas = Canvas(size, BACKGROUNDS[background])
     canvas.put(half(front, "front"), left, 4, 28, 56)

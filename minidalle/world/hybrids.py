@@ -7,8 +7,10 @@ Held out are an eighth of the pairs, the armchair and the avocado among them: wh
 them has combined what it knows.
 """
 
+import numpy as np
+
 from minidalle.world.ability import Ability, Facts, one_in
-from minidalle.world.bodies import PALETTES, body
+from minidalle.world.bodies import BODIES, PALETTES
 from minidalle.world.canvas import Canvas, Colour, Pen, drawing, shade
 from minidalle.world.scenes import BACKGROUNDS
 
@@ -109,13 +111,13 @@ OBJECTS = {
 }
 
 
-def draw(size: int, background: str, left: int, thing: str, shape: str):
+def draw(size: int, background: str, left: int, thing: str, shape: str) -> np.ndarray:
     """The object stands on the ground; `left` is its left edge in units."""
     canvas = Canvas(size, BACKGROUNDS[background])
     behind, (x, y, width, height), before = OBJECTS[thing]
     if behind:
         canvas.put(behind(*PALETTES[shape]), left, 4, 56)
-    canvas.put(body(shape), left + x, 4 + y, width, height)
+    canvas.put(BODIES[shape], left + x, 4 + y, width, height)
     if before:
         canvas.put(before(*PALETTES[shape]), left, 4, 56)
     return canvas.picture()

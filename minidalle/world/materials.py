@@ -34,33 +34,36 @@ THINGS = {  # → the name in the emoji pack
 # ---- patterns: (x, y) in units, arrays (height, width) → colours (height, width, 3) ---------
 
 
-def watermelon(x, y):
+def watermelon(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Red flesh with black seeds; the rind is added along the outline."""
     across, down = _in_tile(x, y, 9, 8, shift=4.5)
     seed = ((across - 4.5) / 1.3) ** 2 + ((down - 4) / 2) ** 2 < 1
     return _choose(seed, (45, 30, 35), (240, 70, 80))
 
 
-def brick(x, y):
+def brick(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Rows of red bricks in pale mortar."""
     across, down = _in_tile(x, y, 12, 6, shift=6)
     return _choose((across < 1.6) | (down < 1.6), (235, 220, 200), (190, 80, 55))
 
 
-def wood(x, y):
-    """Wavy grain along planks."""
-    grain = np.sin((y + 2.2 * np.sin(x / 6)) * 2 * np.pi / 6.5)
-    return _choose(grain > 0.45, (130, 78, 38), (205, 150, 90))
+def wood(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Planks of two browns, with a wavy grain."""
+    across, down = _in_tile(x, y, 28, 9, shift=14)
+    plank = _choose(y // 9 % 2 == 0, (215, 160, 95), (185, 125, 70))
+    grain = abs(down - 5.2 - 1.1 * np.sin(x / 3)) < 0.7
+    plank = plank * np.where(grain, 0.78, 1)[..., None]
+    return np.where(((down < 1.5) | (across < 1.5))[..., None], np.float32((105, 62, 30)), plank)
 
 
-def gold(x, y):
+def gold(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Slanting gleams."""
     gleam = np.sin((x + y) * 2 * np.pi / 26)
     bright = _choose(gleam > 0.75, (255, 250, 205), (255, 205, 50))
     return np.where((gleam < -0.6)[..., None], np.float32((205, 140, 15)), bright)
 
 
-def ice(x, y):
+def ice(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Pale blue facets with white cracks."""
     across, down = _in_tile(x, y, 15, 15, shift=7.5)
     facet = _choose(across + down > 15, (120, 200, 245), (185, 232, 255))
@@ -68,7 +71,7 @@ def ice(x, y):
     return np.where(crack[..., None], np.float32((255, 255, 255)), facet)
 
 
-def grass(x, y):
+def grass(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Blades, and a daisy here and there."""
     across, down = _in_tile(x, y, 6, 8, shift=4)
     blade = _choose(abs(across - 3) * 2.6 < down, (55, 150, 50), (110, 200, 75))
@@ -78,14 +81,14 @@ def grass(x, y):
     return np.where((far < 1.5)[..., None], np.float32((255, 200, 30)), daisy)
 
 
-def chocolate(x, y):
+def chocolate(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The squares of a bar, each with a lit edge and a dark one."""
     across, down = _in_tile(x, y, 10, 10)
     lit = _choose((across < 2.4) | (down < 2.4), (165, 105, 65), (105, 60, 35))
     return np.where(((across > 8) | (down > 8))[..., None], np.float32((60, 32, 20)), lit)
 
 
-def wool(x, y):
+def wool(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Stitches like a V, with stripes."""
     across, down = _in_tile(x, y + abs(x % 6 - 3), 6, 5)
     stripe = _choose((y + abs(x % 6 - 3)) % 20 < 10, (235, 90, 120), (255, 235, 225))
@@ -103,7 +106,7 @@ def _choose(where, yes, no):
 
 
 # Material → (pattern, its rim as (width in units, colour), from the outside inwards)
-MATERIALS_OF: dict[str, tuple[Callable, tuple]] = {
+PATTERNS: dict[str, tuple[Callable, tuple]] = {
     "watermelon": (watermelon, ((1.6, (25, 110, 55)), (1.2, (190, 235, 165)))),
     "brick": (brick, ((1, (120, 45, 30)),)),
     "wood": (wood, ((1, (95, 55, 25)),)),
@@ -127,7 +130,7 @@ def _made_of(height: int, width: int, slug: str, material: str) -> np.ndarray:
     cover = (art[..., 3:] > 0.5).astype(np.float32)
     unit = SIDE / (height * FINE)  # the size of a sub-pixel in units
     y, x = (np.indices(cover.shape[:2], np.float32) + 0.5) * unit
-    pattern, rims = MATERIALS_OF[material]
+    pattern, rims = PATTERNS[material]
     colour = pattern(x, y) * _shading(art)
     depth = sum(wide for wide, _ in rims)
     for wide, rim in reversed(rims):  # from the inside outwards
@@ -152,7 +155,7 @@ def _deeper(cover: np.ndarray, pixels: float) -> np.ndarray:
     return np.asarray(image, np.float32)[..., None] / 255
 
 
-def draw(size: int, background: str, left: int, thing: str, material: str):
+def draw(size: int, background: str, left: int, thing: str, material: str) -> np.ndarray:
     """One large thing; `left` is its left edge in units."""
     canvas = Canvas(size, BACKGROUNDS[background])
     canvas.put(made_of(thing, material), left, (UNITS - SIDE) // 2, SIDE)
@@ -166,7 +169,7 @@ def held_out(facts: Facts) -> bool:
 
 MATERIALS = Ability(
     "materials",
-    fields={"material": tuple(MATERIALS_OF), "thing": tuple(THINGS)},
+    fields={"material": tuple(PATTERNS), "thing": tuple(THINGS)},
     free={"background": tuple(BACKGROUNDS), "left": (0, 4, 8)},
     templates=("{a thing} made of {material}",),
     draw=draw,

@@ -5,6 +5,8 @@ what it wears, the radish in a tutu among them, and an eighth of the pairs of a 
 companion on the leash.
 """
 
+import numpy as np
+
 from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import Canvas, Pen, drawing, shade
 from minidalle.world.objects import emoji, mirrored
@@ -121,7 +123,9 @@ COMPANIONS = {  # emoji face left; these walk to the right
 }
 
 
-def draw(size: int, background: str, goes: str, walker: str, garment: str, companion: str):
+def draw(
+    size: int, background: str, goes: str, walker: str, garment: str, companion: str
+) -> np.ndarray:
     """They walk to the right, or, mirrored, to the left."""
     canvas = Canvas(size, BACKGROUNDS[background])
     canvas.put(dressed(walker, garment), -4, 4, 48, 56)
