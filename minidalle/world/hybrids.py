@@ -11,10 +11,11 @@ import numpy as np
 
 from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.bodies import BODIES, PALETTES
-from minidalle.world.canvas import Canvas, Colour, Pen, drawing, shade
+from minidalle.world.canvas import Canvas, Colour, Drawing, Pen, drawing, shade
 from minidalle.world.scenes import BACKGROUNDS
 
 WOOD, GOLD, INK = (110, 65, 35), (250, 200, 60), (50, 45, 55)
+SIDE = 56  # units, of an object
 LIGHT, WHITE = (255, 222, 60), (255, 255, 255)
 
 # ---- what makes each object that object: what is behind the body, and what is before it ----
@@ -111,15 +112,32 @@ OBJECTS = {
 }
 
 
+def hybrid(thing: str, shape: str) -> Drawing:
+    """An object in the shape of something else, in a square box."""
+    return Drawing(_hybrid, (thing, shape))
+
+
+def _hybrid(height: int, width: int, thing: str, shape: str) -> np.ndarray:
+    behind, box, before = OBJECTS[thing]
+    layers = [(BODIES[shape], box)]
+    if behind:
+        layers.insert(0, (behind(*PALETTES[shape]), (0, 0, SIDE, SIDE)))
+    if before:
+        layers.append((before(*PALETTES[shape]), (0, 0, SIDE, SIDE)))
+    whole = np.zeros((height, width, 4), np.float32)
+    for layer, box in layers:
+        left, top, across, down = (round(side * height / SIDE) for side in box)
+        here = whole[top : top + down, left : left + across]
+        art = layer.art(down, across)
+        here *= 1 - art[..., 3:]
+        here += art
+    return whole
+
+
 def draw(size: int, background: str, left: int, thing: str, shape: str) -> np.ndarray:
     """The object stands on the ground; `left` is its left edge in units."""
     canvas = Canvas(size, BACKGROUNDS[background])
-    behind, (x, y, width, height), before = OBJECTS[thing]
-    if behind:
-        canvas.put(behind(*PALETTES[shape]), left, 4, 56)
-    canvas.put(BODIES[shape], left + x, 4 + y, width, height)
-    if before:
-        canvas.put(before(*PALETTES[shape]), left, 4, 56)
+    canvas.put(hybrid(thing, shape), left, 4, SIDE)
     return canvas.picture()
 
 

@@ -149,7 +149,7 @@ def _shading(art: np.ndarray) -> np.ndarray:
 
 def _deeper(cover: np.ndarray, pixels: float) -> np.ndarray:
     """What lies more than so many sub-pixels inside the outline."""
-    image = Image.fromarray(np.uint8(cover[..., 0] * 255))
+    image = Image.fromarray((cover[..., 0] * 255).astype(np.uint8))
     for _ in range(round(pixels)):
         image = image.filter(ImageFilter.MinFilter(3))
     return np.asarray(image, np.float32)[..., None] / 255
