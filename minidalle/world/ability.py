@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import product
 from random import Random
 from zlib import crc32
 
@@ -111,10 +112,12 @@ class Ability:
 
     @cached_property
     def starts(self) -> tuple[Facts, ...]:
-        """Where the reader begins: with the first values of what the shortest caption says."""
+        """Where the reader begins: with the first valid facts of the shortest kind of caption."""
         least = min(self.templates, key=lambda template: len(_named(template)))
-        named = {field: self.values(field)[0] for field in _named(least)}
-        return ({field: values[0] for field, values in self.free.items()} | named,)
+        fields = dict.fromkeys([*self.free, *_named(least)])
+        combinations = product(*(self.values(field) for field in fields))
+        settled = (dict(zip(fields, values)) for values in combinations)
+        return (next(filter(self.valid, settled)),)
 
     @cached_property
     def _kinds(self) -> set[frozenset]:
