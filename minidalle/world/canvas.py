@@ -117,8 +117,8 @@ class Pen:
         return x * self.size[0], y * self.size[1]
 
     def _box(self, left, top, right, bottom) -> tuple[float, float, float, float]:
-        # Pillow paints the last pixel of a box as well.
-        return *self._at(left, top), *(side - 1 for side in self._at(right, bottom))
+        right, bottom = self._at(right, bottom)
+        return *self._at(left, top), right - 1, bottom - 1  # Pillow paints the last pixel as well
 
 
 def drawing(function: Callable) -> Callable[..., Drawing]:

@@ -45,8 +45,11 @@ def examine(ability: Ability, pictures: np.ndarray) -> list[Reading]:
     return [_read(ability, picture) for picture in pictures]
 
 
-def faults(ability: Ability, wanted: Facts, seen: Reading, limits: Limits) -> list[str]:
+def faults(
+    ability: Ability, wanted: Facts, seen: Reading, limits: Limits | None = None
+) -> list[str]:
     """What is wrong: [] if the drawing is exact, else fields, "smeared" or "blurred"."""
+    limits = limits or LIMITS[ability.name]
     wrong = differences(ability, wanted, seen.facts)
     wrong += ["smeared"] * (seen.worst > limits.worst)
     return wrong + ["blurred"] * (seen.detail < limits.detail)
