@@ -3,10 +3,11 @@
 ATTRIBUTES: "a small striped blue star" says four things about one shape. Held out is an eighth of
 the combinations of colour, shape and fill: each word is known, their meeting is not.
 
-OUTLINES: "a clock in the shape of a pentagon". Held out is an eighth of the pairs.
+OUTLINES: "a clock in the shape of a pentagon". Held out is an eighth of the pairs, and this
+is one of them.
 
-HABITS: "a purple banana". Most things have a habitual colour, and a model that goes by habit
-draws that one. Held out is an eighth of the pairs, but never the habitual colour.
+HABITS: "a purple banana". These things have a habitual colour, and a model that goes by habit
+draws that one. Held out is an eighth of the pairs, such as this, but never the habitual colour.
 """
 
 from itertools import product
@@ -26,7 +27,7 @@ def visible(facts: Facts) -> bool:
     return facts.get("background") is None or facts["background"] != facts.get("colour")
 
 
-def free(*edges: int) -> dict[str, tuple]:
+def left_open(*edges: int) -> dict[str, tuple]:
     """What the captions of this file leave open: background and place, (left, top) in units."""
     return {"background": tuple(BACKGROUNDS), "place": tuple(product(edges, edges))}
 
@@ -52,11 +53,11 @@ ATTRIBUTES = Ability(
     "attributes",
     fields={
         "colour": tuple(COLOURS),
+        "fill": tuple(fill for fill in FILLS if fill != "filled"),
         "shape": tuple(SHAPES),
         "scale": tuple(SIDES),
-        "fill": tuple(fill for fill in FILLS if fill != "filled"),
     },
-    free=free(0, 1, 2),
+    free=left_open(0, 1, 2),
     templates=("{a scale} {colour} {shape}", "{a scale} {fill} {colour} {shape}"),
     draw=draw_attributes,
     held_out=lambda facts: one_in(8, facts.get("fill", "filled"), facts["colour"], facts["shape"]),
@@ -83,10 +84,10 @@ def draw_outlines(
 OUTLINES = Ability(
     "outlines",
     fields={"thing": tuple(outlined.LOOKS), "shape": outlined.OUTLINES},
-    free=free(4, 8),
+    free=left_open(4, 8),
     templates=("{a thing} in the shape of {a shape}",),
     draw=draw_outlines,
-    held_out=lambda facts: one_in(8, facts["thing"], "as", facts["shape"]),
+    held_out=lambda facts: one_in(8, facts["thing"], "of", facts["shape"]),
 )
 
 
@@ -117,18 +118,18 @@ def draw_habits(
     return canvas.picture()
 
 
-def unwonted(facts: Facts) -> bool:
+def held_out_habits(facts: Facts) -> bool:
     """An eighth of the pairs of a colour and a thing that does not usually have it."""
     usual = HABITUAL[facts["thing"]] == facts["colour"]
-    return not usual and one_in(8, facts["colour"], facts["thing"])
+    return not usual and one_in(8, "coloured", facts["colour"], facts["thing"])
 
 
 HABITS = Ability(
     "habits",
     fields={"colour": tuple(COLOURS), "thing": tuple(HABITUAL)},
-    free=free(0, 4, 8),
+    free=left_open(0, 4, 8),
     templates=("{a colour} {thing}",),
     draw=draw_habits,
-    held_out=unwonted,
+    held_out=held_out_habits,
     valid=visible,
 )

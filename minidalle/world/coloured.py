@@ -114,6 +114,16 @@ def pig(pen: Pen, colour: Colour) -> None:
         pen.ellipse(x - 0.05, 0.57, x + 0.05, 0.73, shade(colour, -0.6))
 
 
+@drawing
+def balloon(pen: Pen, colour: Colour) -> None:
+    """Blown up, on a short string."""
+    pen.line([(0.5, 0.78), (0.56, 0.86), (0.46, 0.92), (0.52, 0.99)], 0.05, (110, 80, 60))
+    pen.polygon([(0.5, 0.68), (0.62, 0.84), (0.38, 0.84)], shade(colour, -0.3))
+    pen.ellipse(0.14, 0.0, 0.86, 0.8, shade(colour, -0.3))
+    pen.ellipse(0.18, 0.03, 0.82, 0.77, colour)
+    pen.ellipse(0.28, 0.12, 0.46, 0.34, shade(colour, 0.5))
+
+
 def _wheels(pen: Pen, *middles: float) -> None:
     for middle in middles:
         pen.ellipse(middle - 0.12, 0.64, middle + 0.12, 0.88, BLACK)
@@ -139,5 +149,5 @@ COLOURED: dict[str, Callable[[Colour], Drawing]] = {
     "whale": _pack("spouting-whale", (59, 136, 195)),
     "eggplant": _pack("eggplant", (116, 78, 170)),
     "apple": _pack("red-apple", (221, 46, 68)),
-    "balloon": _pack("balloon", (190, 25, 49)),
+    "balloon": balloon,
 }

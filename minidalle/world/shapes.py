@@ -99,7 +99,7 @@ def filled(pen: Pen, shape: str, colour: Colour) -> None:
 
 def outlined(pen: Pen, shape: str, colour: Colour) -> None:
     """Only a broad border: what lies behind is seen through it."""
-    rim(pen, shape, 0.11, colour)
+    rim(pen, shape, 0.125, colour)
 
 
 def striped(pen: Pen, shape: str, colour: Colour) -> None:
@@ -113,9 +113,9 @@ def striped(pen: Pen, shape: str, colour: Colour) -> None:
 def dotted(pen: Pen, shape: str, colour: Colour) -> None:
     """Almost white dots on the colour, every other row moved by half a step."""
     pen.box(0, 0, 1, 1, colour)
-    for row in range(5):
-        for column in range(6):
-            x, y, r = (column - row % 2 / 2) / 4.5 + 0.05, row / 4.5 + 0.05, 0.075
+    for row in range(-2, 3):
+        for column in range(-2, 3):
+            x, y, r = 0.5 + (2 * column - row % 2) / 7, 0.5 + 2 * row / 7, 0.09
             pen.ellipse(x - r, y - r, x + r, y + r, shade(colour, 0.85))
     rim(pen, shape, 0.05, shade(colour, -0.3))
 
