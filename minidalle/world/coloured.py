@@ -22,7 +22,7 @@ def recoloured(thing: Drawing, main: Colour, colour: Colour) -> Drawing:
 
 def _recoloured(height: int, width: int, thing: Drawing, main: Colour, colour: Colour):
     art = thing.art(height, width).copy()
-    rgb, hue = art[..., :3], _chroma(np.float32(main))
+    rgb, hue = art[..., :3], _chroma(np.array(main, np.float32))
     chroma = _chroma(rgb)
     along = chroma @ hue
     likeness = along / (np.linalg.norm(chroma, axis=-1) * np.linalg.norm(hue) + 1e-3)

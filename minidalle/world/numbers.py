@@ -25,7 +25,7 @@ THINGS = {
     "frog": emoji("frog"),
     "crab": emoji("crab"),
     "owl": emoji("owl"),
-    "cupcake": emoji("cupcake"),
+    "pumpkin": emoji("jack-o-lantern"),
 }
 COUNTS = ("a", "two", "three", "four", "five", "six")
 SIDES = {"a": 40, "two": 24, "three": 24, "four": 24, "five": 16, "six": 16}  # in units

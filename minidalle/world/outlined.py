@@ -67,12 +67,13 @@ def _cookie(pen: Pen, x, y, r) -> None:
 def _cake(pen: Pen, x, y, r) -> None:
     for number, at in enumerate(_scattered(0.16)):
         _dot(pen, at, 0.022, [(255, 255, 255), (90, 190, 250), (255, 225, 90)][number % 3])
+    k = r / 0.36
     for across, colour in ((-0.15, (50, 140, 235)), (0, (110, 65, 200)), (0.15, (40, 155, 75))):
-        left, top = x + across, y - 0.06
-        pen.line([(left, top), (left, y + 0.17)], 0.09, WHITE)
-        pen.line([(left, top), (left, y + 0.17)], 0.065, colour)
-        pen.ellipse(left - 0.055, top - 0.19, left + 0.055, top - 0.02, (255, 130, 20))
-        pen.ellipse(left - 0.03, top - 0.12, left + 0.03, top - 0.02, (255, 235, 90))
+        left, top = x + across * k, y - 0.06 * k
+        pen.line([(left, top), (left, y + 0.17 * k)], 0.09 * k, WHITE)
+        pen.line([(left, top), (left, y + 0.17 * k)], 0.065 * k, colour)
+        pen.ellipse(left - 0.055 * k, top - 0.19 * k, left + 0.055 * k, top, (255, 130, 20))
+        pen.ellipse(left - 0.03 * k, top - 0.1 * k, left + 0.03 * k, top, (255, 235, 90))
 
 
 def _sign(pen: Pen, x, y, r) -> None:
