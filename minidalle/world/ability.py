@@ -29,8 +29,9 @@ class Ability:
     """One family of captions.
 
     A template names fields in braces: "a {hat} hat"; "{a hat} hat" puts "a" or "an" before the
-    value. The first template whose fields are just those of the facts gives the caption. A field
-    that a caption does not name is absent from the picture, or, if it is free, left open.
+    value, and "{many animal}" gives its plural. The first template whose fields are just those of
+    the facts gives the caption. A field that a caption does not name is absent from the picture,
+    or, if it is free, left open.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Ability:
         text = " ".join(caption.lower().rstrip(" .!").split())
         for pattern in self._patterns:
             if found := pattern.fullmatch(text):
-                facts = found.groupdict()
+                facts = {f: self._singular(f, word) for f, word in found.groupdict().items()}
                 if self.valid(facts):
                     return facts
         raise ValueError(
@@ -66,10 +67,15 @@ class Ability:
     def _patterns(self) -> list[re.Pattern]:
         def group(found: re.Match) -> str:
             values = sorted(self.values(found["field"]), key=len, reverse=True)
-            article = "an? " if found["article"] else ""
+            if found["form"] == "many":
+                values = [plural(value) for value in values]
+            article = "an? " if found["form"] == "a" else ""
             return f"{article}(?P<{found['field']}>{'|'.join(map(re.escape, values))})"
 
         return [re.compile(_BRACES.sub(group, template)) for template in self.templates]
+
+    def _singular(self, field: str, word: str) -> str:
+        return next(value for value in self.values(field) if word in (value, plural(value)))
 
     def values(self, field: str) -> tuple:
         """What there is to choose from for a field."""
@@ -139,7 +145,7 @@ def _painted(ability: Ability, settled: tuple, size: int) -> np.ndarray:
     return picture
 
 
-_BRACES = re.compile(r"\{(?P<article>a )?(?P<field>\w+)\}")
+_BRACES = re.compile(r"\{(?:(?P<form>a|many) )?(?P<field>\w+)\}")
 
 
 def _named(template: str) -> list[str]:
@@ -148,7 +154,8 @@ def _named(template: str) -> list[str]:
 
 def _filled(found: re.Match, facts: Facts) -> str:
     value = facts[found["field"]]
-    return f"{article(value)} {value}" if found["article"] else value
+    forms = {"a": f"{article(value)} {value}", "many": plural(value)}
+    return forms.get(found["form"], value)
 
 
 def article(word: str) -> str:
@@ -160,6 +167,17 @@ def article(word: str) -> str:
     if word.startswith(("uni", "eu", "one", "used")):
         return "a"
     return "an" if word[0] in "aeiou" or word.startswith("hour") else "a"
+
+
+def plural(word: str) -> str:
+    """Several of a thing.
+
+    >>> plural("red apple"), plural("butterfly"), plural("toy"), plural("fox")
+    ('red apples', 'butterflies', 'toys', 'foxes')
+    """
+    if re.search("[^aeiou]y$", word):
+        return word[:-1] + "ies"
+    return word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
 
 
 def one_in(n: int, *words: str) -> bool:

@@ -2,14 +2,17 @@
 
 How it reads: it guesses the facts, paints them, and compares. Beginning anywhere, it tries every
 value of one field after the other, keeps the few guesses that come nearest the picture, and
-goes through the fields again until nothing improves. Nothing is learnt; whoever can paint can read.
+goes through the fields again until nothing improves; if the best is not near enough, it tries
+every two fields together. Nothing is learnt; whoever can paint can read.
 
 A drawing is *exact* as in `judge.py`: the facts that the caption says are those that were read,
 and the picture is near the painting of them: no patch differs much, and the detail is there.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations, product
 
 import numpy as np
 import torch
@@ -20,6 +23,7 @@ from minidalle.world.ability import Ability, Facts
 
 GUESSES = 3  # kept after each field
 ROUNDS = 4  # through all fields, at most
+NEAR = 0.003  # mean squared difference, above which two fields are changed at a time
 PATCH = 4  # pixels a side of 64
 
 
@@ -66,23 +70,42 @@ def differences(ability: Ability, wanted: Facts, seen: Facts) -> list[str]:
 
 def _read(ability: Ability, picture: np.ndarray) -> Reading:
     size, seen = len(picture), _coarse(picture)
-    guesses = [dict(start) for start in ability.starts]
-    for _ in range(ROUNDS):
-        before = guesses[0]
-        for field in [*ability.free, *ability.fields]:
-            options = {}
-            for guess in guesses:
-                for value in ability.choices(field):
-                    option = {k: v for k, v in guess.items() if k != field}
-                    option |= {} if value is None else {field: value}
-                    options[tuple(sorted(option.items()))] = option
-            valid = [key for key, option in options.items() if ability.can_paint(option)]
-            errors = {key: _error(ability, key, size, seen) for key in valid}
-            guesses = [options[key] for key in sorted(valid, key=errors.get)[:GUESSES]]
-        if guesses[0] == before:
-            break
+
+    def error(settled: tuple) -> float:
+        return _error(ability, settled, size, seen)
+
+    fields = [*ability.free, *ability.fields]
+    guesses = _search(ability, list(ability.starts), combinations(fields, 1), error, GUESSES)
+    if error(_key(guesses[0])) > NEAR * seen.size:  # two guesses are wrong together
+        guesses = _search(ability, guesses[:1], combinations(fields, 2), error, 1)
     painted = ability.paint(guesses[0], size)
     return Reading(guesses[0], *compare(picture, painted))
+
+
+def _search(
+    ability: Ability, guesses: list[Facts], moves: Iterable, error: Callable, keep: int
+) -> list[Facts]:
+    """The best guesses, after every move (fields that are changed together), again and again."""
+    moves = list(moves)
+    for _ in range(ROUNDS):
+        before = guesses[0]
+        for fields in moves:
+            options = {}
+            for guess in guesses:
+                for values in product(*map(ability.choices, fields)):
+                    option = guess | dict(zip(fields, values))
+                    option = {k: v for k, v in option.items() if v is not None}
+                    options[_key(option)] = option
+            valid = [key for key, option in options.items() if ability.can_paint(option)]
+            errors = {key: error(key) for key in valid}
+            guesses = [options[key] for key in sorted(valid, key=errors.get)[:keep]]
+        if guesses[0] == before:
+            break
+    return guesses
+
+
+def _key(facts: Facts) -> tuple:
+    return tuple(sorted(facts.items()))
 
 
 def _error(ability: Ability, settled: tuple, size: int, seen: np.ndarray) -> float:
