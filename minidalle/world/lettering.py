@@ -62,7 +62,8 @@ def letter(pen: Pen, name: str) -> None:
     thick = 2.6
     for stroke in ALPHABET[name]:
         points = [
-            (3 + thick / 2 + 1.85 * int(x), thick / 2 + 2.23 * int(y)) for x, y in stroke.split()
+            (3 + thick / 2 + 1.85 * int(point[0]), thick / 2 + 2.23 * int(point[1]))
+            for point in stroke.split()
         ]
         pen.line([(x / 16, y / 16) for x, y in points], thick / 16, INK)
 
@@ -84,13 +85,13 @@ class Units:
         self.pen = pen
 
     def box(self, left, top, right, bottom, colour: Colour, radius: float = 0) -> None:
-        self.pen.box(*(side / 64 for side in (left, top, right, bottom)), colour, radius / 64)
+        self.pen.box(left / 64, top / 64, right / 64, bottom / 64, colour, radius / 64)
 
     def polygon(self, points, colour: Colour) -> None:
         self.pen.polygon([(x / 64, y / 64) for x, y in points], colour)
 
     def ellipse(self, left, top, right, bottom, colour: Colour) -> None:
-        self.pen.ellipse(*(side / 64 for side in (left, top, right, bottom)), colour)
+        self.pen.ellipse(left / 64, top / 64, right / 64, bottom / 64, colour)
 
 
 @drawing
