@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from minidalle.world.numbers import COUNTS, LAYOUTS, NUMBERS, SIDES, THINGS
+from minidalle.world.counting import COUNTS, LAYOUTS, NUMBERS, SIDES, THINGS
 
 
 @pytest.mark.parametrize("caption, facts", [
