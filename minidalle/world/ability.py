@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import product
 from random import Random
 from zlib import crc32
 
@@ -30,6 +31,9 @@ class Ability:
     A template names fields in braces: "a {hat} hat"; "{a hat} hat" puts "a" or "an" before the
     value. The first template whose fields are just those of the facts gives the caption. A field
     that a caption does not name is absent from the picture, or, if it is free, left open.
+
+    With a `box`, the picture is begun for the model, which draws the rest. What only the given
+    part tells, such as the rule of a puzzle, is `given`: among the facts, but not in a caption.
     """
 
     name: str
@@ -39,14 +43,18 @@ class Ability:
     draw: Callable[..., np.ndarray]  # draw(size, **fields, **free) → uint8 (size, size, 3)
     held_out: Callable[[Facts], bool]  # a pure function: does training never show these facts?
     valid: Callable[[Facts], bool] = lambda facts: True  # can these facts be drawn and told apart?
-    given: int = 0  # units of height that are given, not drawn: 32 for picture to picture
+    canonical: Callable[[Facts], Facts] = lambda facts: facts  # one of all that look the same
+    box: tuple[int, int] | None = None  # top, left in units: from there to the bottom right corner
+    #                                     is drawn, the rest is given: (32, 0) for the lower half
+    given: tuple[str, ...] = ()  # the free fields that are among the facts all the same
     goal: float | None = None  # rate of exact drawings to be reached, best of 32, held out
 
     # ---- facts ↔ caption ----------------------------------------------------------------
 
     def caption_of(self, facts: Facts) -> str:
         """The caption that says these facts."""
-        template = next(t for t in self.templates if set(_named(t)) == set(facts))
+        said = facts.keys() - set(self.given)
+        template = next(t for t in self.templates if set(_named(t)) == said)
         return _BRACES.sub(lambda found: _filled(found, facts), template)
 
     def parse(self, caption: str) -> Facts:
@@ -64,6 +72,8 @@ class Ability:
     @cached_property
     def _patterns(self) -> list[re.Pattern]:
         def group(found: re.Match) -> str:
+            if found["field"] in _named(found.string[: found.start()]):
+                return f"(?P={found['field']})"  # said once more
             values = sorted(self.values(found["field"]), key=len, reverse=True)
             article = "an? " if found["article"] else ""
             return f"{article}(?P<{found['field']}>{'|'.join(map(re.escape, values))})"
@@ -85,19 +95,24 @@ class Ability:
         """Random facts that a caption says; of training, or held out."""
         while True:
             template = rng.choice(self.templates)
-            facts = {field: rng.choice(self.values(field)) for field in _named(template)}
+            fields = dict.fromkeys([*_named(template), *self.given])
+            facts = {field: rng.choice(self.values(field)) for field in fields}
             if self.valid(facts) and self.held_out(facts) == held_out:
                 return facts
 
     def near_miss(self, facts: Facts, rng: Random) -> Facts:
-        """The facts with one value changed, or with the values of two fields swapped."""
+        """The facts with one value changed, or with the values of two fields exchanged.
+
+        Of "red star" and "blue circle" the first words may be exchanged instead.
+        """
         while True:
             field, other = rng.choice(list(facts)), rng.choice(list(facts))
-            if other != field and self.values(field) == self.values(other):
-                changed = facts | {field: facts[other], other: facts[field]}
+            ours, theirs = rng.choice(_exchanges(facts[field], facts[other]))
+            if other != field and ours in self.values(field) and theirs in self.values(other):
+                changed = facts | {field: ours, other: theirs}
             else:
                 changed = facts | {field: rng.choice(self.values(field))}
-            if changed != facts and self.valid(changed):
+            if self.valid(changed) and self.canonical(changed) != self.canonical(facts):
                 return changed
 
     # ---- facts → picture ----------------------------------------------------------------
@@ -111,10 +126,11 @@ class Ability:
 
     @cached_property
     def starts(self) -> tuple[Facts, ...]:
-        """Where the reader begins: with the first values of what the shortest caption says."""
+        """Where the reader begins: with the first valid facts that the shortest caption says."""
         least = min(self.templates, key=lambda template: len(_named(template)))
-        named = {field: self.values(field)[0] for field in _named(least)}
-        return ({field: values[0] for field, values in self.free.items()} | named,)
+        fields = list(dict.fromkeys([*self.free, *_named(least)]))
+        every = (dict(zip(fields, v)) for v in product(*map(self.values, fields)))
+        return (next(start for start in every if self.valid(start)),)
 
     @cached_property
     def _kinds(self) -> set[frozenset]:
@@ -146,6 +162,17 @@ def _named(template: str) -> list[str]:
 def _filled(found: re.Match, facts: Facts) -> str:
     value = facts[found["field"]]
     return f"{article(value)} {value}" if found["article"] else value
+
+
+def _exchanges(one: str, other: str) -> list[tuple[str, str]]:
+    """What two values become when they, or their first words, change places.
+
+    >>> _exchanges("red star", "blue circle")
+    [('blue circle', 'red star'), ('blue star', 'red circle')]
+    """
+    (first, _, rest), (other_first, _, other_rest) = one.partition(" "), other.partition(" ")
+    words = [(f"{other_first} {rest}", f"{first} {other_rest}")] if rest and other_rest else []
+    return [(other, one), *words]
 
 
 def article(word: str) -> str:

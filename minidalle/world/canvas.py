@@ -44,6 +44,13 @@ def _art(drawing: Drawing, height: int, width: int) -> np.ndarray:
     return art
 
 
+@lru_cache(maxsize=16_384)
+def _layer(drawing: Drawing, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a drawing leaves of the picture below, and what it adds: float32 (height, width, 3)."""
+    art = drawing.art(height, width)
+    return np.repeat(1 - art[..., 3:], 3, axis=2), art[..., :3].copy()
+
+
 class Pen:
     """Draws opaque shapes, each over the last, on a transparent sheet.
 
@@ -126,30 +133,33 @@ def drawing(function: Callable) -> Callable[..., Drawing]:
     return of_look
 
 
+@lru_cache
+def _plain(size: int, colour: Colour) -> np.ndarray:
+    return np.full((size, size, 3), colour, np.float32)
+
+
 class Canvas:
     """A picture in the making: float32 (size, size, 3), from 0 to 255."""
 
     def __init__(self, size: int, ground: Colour | Drawing):
         self.size = size
-        self.pixels = np.zeros((size, size, 3), np.float32)
         if isinstance(ground, Drawing):
+            self.pixels = np.zeros((size, size, 3), np.float32)
             self.put(ground, 0, 0, UNITS)
         else:
-            self.pixels[:] = ground
+            self.pixels = _plain(size, ground).copy()
 
     def put(self, drawing: Drawing, left: int, top: int, width: int, height: int | None = None):
         """Lay a drawing into a box, in units, over what is there; it is square by default."""
         left, top, width, height = (
             round(side * self.size / UNITS) for side in (left, top, width, height or width)
         )
-        art = drawing.art(height, width)[
-            max(0, -top) :, max(0, -left) :
-        ]  # what lies outside is cut
+        inside = np.s_[max(0, -top) : max(0, self.size - top), max(0, -left) : max(0, self.size - left)]
+        below, added = (part[inside] for part in _layer(drawing, height, width))
         top, left = max(0, top), max(0, left)
-        here = self.pixels[top : top + art.shape[0], left : left + art.shape[1]]
-        art = art[: here.shape[0], : here.shape[1]]
-        here *= 1 - art[..., 3:]
-        here += art[..., :3]
+        here = self.pixels[top : top + added.shape[0], left : left + added.shape[1]]
+        here *= below
+        here += added
 
     def picture(self) -> np.ndarray:
         """What was put together: uint8 (size, size, 3)."""

@@ -3,6 +3,7 @@
 How it reads: it guesses the facts, paints them, and compares. Beginning anywhere, it tries every
 value of one field after the other, keeps the few guesses that come nearest the picture, and
 goes through the fields again until nothing improves. Nothing is learnt; whoever can paint can read.
+If part of the picture was given, only what was drawn is read and compared.
 
 A drawing is *exact* as in `judge.py`: the facts that the caption says are those that were read,
 and the picture is near the painting of them: no patch differs much, and the detail is there.
@@ -19,7 +20,8 @@ from torch import Tensor
 
 from minidalle.world.ability import Ability, Facts
 
-GUESSES = 3  # kept after each field
+GUESSES = 2  # from which every value of a field is tried, at least
+OPTIONS = 90  # as many more guesses as give this many options, if a field has few values
 ROUNDS = 4  # through all fields, at most
 PATCH = 4  # pixels a side of 64
 
@@ -56,6 +58,7 @@ def faults(ability: Ability, wanted: Facts, seen: Reading, limits: Limits) -> li
 def differences(ability: Ability, wanted: Facts, seen: Facts) -> list[str]:
     """The fields in which a picture differs from its caption; what is left open cannot."""
     fields = [*ability.fields, *(field for field in ability.free if field in wanted)]
+    wanted, seen = ability.canonical(wanted), ability.canonical(seen)
     return [field for field in fields if wanted.get(field) != seen.get(field)]
 
 
@@ -63,24 +66,32 @@ def differences(ability: Ability, wanted: Facts, seen: Facts) -> list[str]:
 
 
 def _read(ability: Ability, picture: np.ndarray) -> Reading:
-    size, seen = len(picture), _coarse(picture)
-    guesses = [dict(start) for start in ability.starts]
+    size, seen = len(picture), _coarse(_drawn(ability, picture))
+    guesses = [ability.canonical(start) for start in ability.starts]
     for _ in range(ROUNDS):
         before = guesses[0]
         for field in [*ability.free, *ability.fields]:
-            options = {}
-            for guess in guesses:
-                for value in ability.choices(field):
+            options, values = {}, ability.choices(field)
+            for guess in guesses[: max(GUESSES, OPTIONS // len(values))]:
+                for value in values:
                     option = {k: v for k, v in guess.items() if k != field}
                     option |= {} if value is None else {field: value}
+                    option = ability.canonical(option)
                     options[tuple(sorted(option.items()))] = option
             valid = [key for key, option in options.items() if ability.can_paint(option)]
             errors = {key: _error(ability, key, size, seen) for key in valid}
-            guesses = [options[key] for key in sorted(valid, key=errors.get)[:GUESSES]]
+            guesses = [options[key] for key in sorted(valid, key=errors.get)]
         if guesses[0] == before:
             break
     painted = ability.paint(guesses[0], size)
-    return Reading(guesses[0], *compare(picture, painted))
+    pair = _drawn(ability, picture), _drawn(ability, painted)
+    return Reading(guesses[0], *compare(*pair, patch=PATCH * size // 64))
+
+
+def _drawn(ability: Ability, picture: np.ndarray) -> np.ndarray:
+    """The part of a picture that was not given."""
+    top, left = (side * len(picture) // 64 for side in ability.box or (0, 0))
+    return picture[top:, left:]
 
 
 def _error(ability: Ability, settled: tuple, size: int, seen: np.ndarray) -> float:
@@ -90,20 +101,22 @@ def _error(ability: Ability, settled: tuple, size: int, seen: np.ndarray) -> flo
 
 @lru_cache(maxsize=10_000)
 def _coarse_painting(ability: Ability, settled: tuple, size: int) -> np.ndarray:
-    return _coarse(ability.paint(dict(settled), size))
+    return _coarse(_drawn(ability, ability.paint(dict(settled), size)))
 
 
 def _coarse(picture: np.ndarray) -> np.ndarray:
     """Means of 2×2 pixels, so that an edge half a pixel off counts little: from 0 to 1."""
-    height, width, _ = picture.shape
-    return picture.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3), dtype=np.float32) / 255
+    rows = picture[0::2].astype(np.float32) + picture[1::2]
+    return (rows[:, 0::2] + rows[:, 1::2]) / (4 * 255)
 
 
 # ---- comparing --------------------------------------------------------------------------
 
 
-def compare(picture: np.ndarray, painted: np.ndarray) -> tuple[float, float]:
+def compare(picture: np.ndarray, painted: np.ndarray, patch: int) -> tuple[float, float]:
     """How far the worst patch of a picture is from its painting, and how much detail it has.
+
+    A patch is that many pixels a side.
 
     The difference of a patch, squared, is relative to what a dVAE may be forgiven there: it errs
     at edges, less on an even thing, and little on the background, which is the commonest colour.
@@ -115,7 +128,6 @@ def compare(picture: np.ndarray, painted: np.ndarray) -> tuple[float, float]:
     fine = _fine(right)
     forgiven = fine.square().mean(0) + 0.2 * (right - ground).square().mean(0) + 0.01
     difference = (seen - right).square().mean(0)
-    patch = PATCH * len(picture) // 64
     each = [F.avg_pool2d(x[None], patch) for x in (difference, forgiven)]
     worst = float((each[0] / each[1]).max())
     return worst, float((_fine(seen) * fine).sum() / fine.square().sum())
