@@ -154,12 +154,12 @@ class Canvas:
         left, top, width, height = (
             round(side * self.size / UNITS) for side in (left, top, width, height or width)
         )
-        inside = np.s_[max(0, -top) : max(0, self.size - top), max(0, -left) : max(0, self.size - left)]
-        below, added = (part[inside] for part in _layer(drawing, height, width))
-        top, left = max(0, top), max(0, left)
-        here = self.pixels[top : top + added.shape[0], left : left + added.shape[1]]
-        here *= below
-        here += added
+        y, x = max(0, -top), max(0, -left)  # what lies outside is cut
+        below, added = (part[y:, x:] for part in _layer(drawing, height, width))
+        here = self.pixels[top + y :, left + x :][: added.shape[0], : added.shape[1]]
+        rows, columns, _ = here.shape
+        here *= below[:rows, :columns]
+        here += added[:rows, :columns]
 
     def picture(self) -> np.ndarray:
         """What was put together: uint8 (size, size, 3)."""
