@@ -2,7 +2,6 @@
 
 from random import Random
 
-
 from minidalle.world import reader
 from minidalle.world.matrices import MATRICES, last_cell
 

@@ -80,14 +80,20 @@ def _simplest(shape: str, colour: str, number: str) -> Facts:
 
 def canonical(facts: Facts) -> Facts:
     """The simplest matrix with the same last cell, as only this is drawn."""
-    return facts | _simplest(**last_cell(facts)) if "rest" in facts else facts
+    return facts | _simplest(**last_cell(facts)) if facts else facts  # {} is what a caption says
+
+
+def valid(facts: Facts) -> bool:
+    """Two different looks change across and down."""
+    return not facts or facts["across"] != facts["down"]
 
 
 def held_out(facts: Facts) -> bool:
     """Inverted colours, and an eighth of the rules with a set of three shapes."""
-    if facts["inverted"] == "yes":
-        return True
-    return one_in(8, facts["across"], facts["down"], facts["rest"], *sorted(facts["shape"].split()))
+    if not facts or facts["inverted"] == "yes":
+        return bool(facts)
+    rule = facts["across"], facts["down"], facts["rest"]
+    return one_in(8, *rule, *sorted(facts["shape"].split()))
 
 
 _GIVEN = {look: tuple(map(" ".join, orders)) for look, orders in ORDERS.items()} | {
@@ -104,7 +110,7 @@ MATRICES = Ability(
     templates=("a matrix of shapes with the last cell filled in",),
     draw=draw,
     held_out=held_out,
-    valid=lambda facts: facts["across"] != facts["down"],
+    valid=valid,
     canonical=canonical,
     box=(2 * STEP, 2 * STEP),
     given=tuple(_GIVEN),

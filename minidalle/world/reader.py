@@ -9,7 +9,6 @@ A drawing is *exact* as in `judge.py`: the facts that the caption says are those
 and the picture is near the painting of them: no patch differs much, and the detail is there.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +20,7 @@ from torch import Tensor
 from minidalle.world.ability import Ability, Facts
 
 GUESSES = 2  # from which every value of a field is tried, at least
-OPTIONS = 90  # as many more guesses as give this many options, if a field has few values
+OPTIONS = 60  # as many more guesses as give this many options, if a field has few values
 ROUNDS = 4  # through all fields, at most
 PATCH = 4  # pixels a side of 64
 

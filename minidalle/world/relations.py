@@ -2,7 +2,7 @@
 
 The sceptic's question: does it know which thing goes where, and which colour goes with which
 shape? Held out are an eighth of the pairs of neighbours, whatever their colours and their order
-("frog" beside "star"), and an eighth of the pairs of a colour and a shape ("red star").
+("frog" next to "star"), and an eighth of the pairs of a colour and a shape ("red star").
 
 "A above B" and "B below A" are the same picture, so `canonical` turns the second into the first.
 """
@@ -48,12 +48,12 @@ def _covers(name: str, side: int) -> tuple[np.ndarray, np.ndarray]:
 def _shape(height: int, width: int, name: str, colour: Colour) -> np.ndarray:
     cover, inner = (c[..., None] for c in _covers(name, height))
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-    fill = shade_of(colour, 0.2) * (1 - down) + shade_of(colour, -0.1) * down
-    art = inner * fill + (cover - inner) * shade_of(colour, -0.4)
+    fill = _shade(colour, 0.2) * (1 - down) + _shade(colour, -0.1) * down
+    art = inner * fill + (cover - inner) * _shade(colour, -0.4)
     return np.concatenate([art, cover], axis=2)
 
 
-def shade_of(colour: Colour, by: float) -> np.ndarray:
+def _shade(colour: Colour, by: float) -> np.ndarray:
     return np.array(shade(colour, by), np.float32)
 
 
