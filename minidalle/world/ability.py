@@ -32,6 +32,9 @@ class Ability:
     value, and "{many animal}" gives its plural. The first template whose fields are just those of
     the facts gives the caption. A field that a caption does not name is absent from the picture,
     or, if it is free, left open.
+
+    With a `box`, the picture is begun for the model, which draws the rest. What only the given
+    part tells, such as the rule of a puzzle, is `given`: among the facts, but not in a caption.
     """
 
     name: str
@@ -41,14 +44,18 @@ class Ability:
     draw: Callable[..., np.ndarray]  # draw(size, **fields, **free) → uint8 (size, size, 3)
     held_out: Callable[[Facts], bool]  # a pure function: does training never show these facts?
     valid: Callable[[Facts], bool] = lambda facts: True  # can these facts be drawn and told apart?
-    given: int = 0  # units of height that are given, not drawn: 32 for picture to picture
+    canonical: Callable[[Facts], Facts] = lambda facts: facts  # one of all that look the same
+    box: tuple[int, int] | None = None  # top, left in units: from there to the bottom right corner
+    #                                     is drawn, the rest is given: (32, 0) for the lower half
+    given: tuple[str, ...] = ()  # the free fields that are among the facts all the same
     goal: float | None = None  # rate of exact drawings to be reached, best of 32, held out
 
     # ---- facts ↔ caption ----------------------------------------------------------------
 
     def caption_of(self, facts: Facts) -> str:
         """The caption that says these facts."""
-        template = next(t for t in self.templates if set(_named(t)) == set(facts))
+        said = facts.keys() - set(self.given)
+        template = next(t for t in self.templates if set(_named(t)) == said)
         return _BRACES.sub(lambda found: _filled(found, facts), template)
 
     def parse(self, caption: str) -> Facts:
@@ -66,6 +73,8 @@ class Ability:
     @cached_property
     def _patterns(self) -> list[re.Pattern]:
         def group(found: re.Match) -> str:
+            if found["field"] in _named(found.string[: found.start()]):
+                return f"(?P={found['field']})"  # said once more
             values = sorted(self.values(found["field"]), key=len, reverse=True)
             if found["form"] == "many":
                 values = [plural(value) for value in values]
@@ -92,19 +101,24 @@ class Ability:
         """Random facts that a caption says; of training, or held out."""
         while True:
             template = rng.choice(self.templates)
-            facts = {field: rng.choice(self.values(field)) for field in _named(template)}
+            fields = dict.fromkeys([*_named(template), *self.given])
+            facts = {field: rng.choice(self.values(field)) for field in fields}
             if self.valid(facts) and self.held_out(facts) == held_out:
                 return facts
 
     def near_miss(self, facts: Facts, rng: Random) -> Facts:
-        """The facts with one value changed, or with the values of two fields swapped."""
+        """The facts with one value changed, or with the values of two fields exchanged.
+
+        Of "red star" and "blue circle" the first words may be exchanged instead.
+        """
         while True:
             field, other = rng.choice(list(facts)), rng.choice(list(facts))
-            if other != field and self.values(field) == self.values(other):
-                changed = facts | {field: facts[other], other: facts[field]}
+            ours, theirs = rng.choice(_exchanges(facts[field], facts[other]))
+            if other != field and ours in self.values(field) and theirs in self.values(other):
+                changed = facts | {field: ours, other: theirs}
             else:
                 changed = facts | {field: rng.choice(self.values(field))}
-            if changed != facts and self.valid(changed):
+            if self.valid(changed) and self.canonical(changed) != self.canonical(facts):
                 return changed
 
     # ---- facts → picture ----------------------------------------------------------------
@@ -118,12 +132,11 @@ class Ability:
 
     @cached_property
     def starts(self) -> tuple[Facts, ...]:
-        """Where the reader begins: with the first valid facts of the shortest kind of caption."""
+        """Where the reader begins: with the first valid facts that the shortest caption says."""
         least = min(self.templates, key=lambda template: len(_named(template)))
-        fields = dict.fromkeys([*self.free, *_named(least)])
-        combinations = product(*(self.values(field) for field in fields))
-        settled = (dict(zip(fields, values)) for values in combinations)
-        return (next(filter(self.valid, settled)),)
+        fields = list(dict.fromkeys([*self.free, *_named(least)]))
+        every = (dict(zip(fields, v)) for v in product(*map(self.values, fields)))
+        return (next(start for start in every if self.valid(start)),)
 
     @cached_property
     def _kinds(self) -> set[frozenset]:
@@ -156,6 +169,17 @@ def _filled(found: re.Match, facts: Facts) -> str:
     value = facts[found["field"]]
     forms = {"a": f"{article(value)} {value}", "many": plural(value)}
     return forms.get(found["form"], value)
+
+
+def _exchanges(one: str, other: str) -> list[tuple[str, str]]:
+    """What two values become when they, or their first words, change places.
+
+    >>> _exchanges("red star", "blue circle")
+    [('blue circle', 'red star'), ('blue star', 'red circle')]
+    """
+    (first, _, rest), (other_first, _, other_rest) = one.partition(" "), other.partition(" ")
+    words = [(f"{other_first} {rest}", f"{first} {other_rest}")] if rest and other_rest else []
+    return [(other, one), *words]
 
 
 def article(word: str) -> str:

@@ -180,5 +180,5 @@ COPIES = Ability(
     draw=draw,
     held_out=held_out,
     valid=valid,
-    given=32,
+    box=(32, 0),
 )

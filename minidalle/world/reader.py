@@ -2,17 +2,15 @@
 
 How it reads: it guesses the facts, paints them, and compares. Beginning anywhere, it tries every
 value of one field after the other, keeps the few guesses that come nearest the picture, and
-goes through the fields again until nothing improves; if the best is not near enough, it tries
-every two fields together. Nothing is learnt; whoever can paint can read.
+goes through the fields again until nothing improves. Nothing is learnt; whoever can paint can read.
+If part of the picture was given, only what was drawn is read and compared.
 
 A drawing is *exact* as in `judge.py`: the facts that the caption says are those that were read,
 and the picture is near the painting of them: no patch differs much, and the detail is there.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, product
 
 import numpy as np
 import torch
@@ -21,9 +19,9 @@ from torch import Tensor
 
 from minidalle.world.ability import Ability, Facts
 
-GUESSES = 3  # kept after each field
+GUESSES = 2  # from which every value of a field is tried, at least
+OPTIONS = 60  # as many more guesses as give this many options, if a field has few values
 ROUNDS = 4  # through all fields, at most
-NEAR = 0.003  # mean squared difference, above which two fields are changed at a time
 PATCH = 4  # pixels a side of 64
 
 
@@ -33,6 +31,11 @@ class Limits:
 
     worst: float  # at most this
     detail: float  # at least this
+
+
+# Real pictures of 64×64, sent through the dVAE of small, set these limits, as in `judge.py`.
+# Made by `minidalle evaluate --preset small --split "ability limits" --captions 2000`.
+LIMITS: dict[str, Limits] = {}
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def faults(
 def differences(ability: Ability, wanted: Facts, seen: Facts) -> list[str]:
     """The fields in which a picture differs from its caption; what is left open cannot."""
     fields = [*ability.fields, *(field for field in ability.free if field in wanted)]
+    wanted, seen = ability.canonical(wanted), ability.canonical(seen)
     return [field for field in fields if wanted.get(field) != seen.get(field)]
 
 
@@ -69,43 +73,32 @@ def differences(ability: Ability, wanted: Facts, seen: Facts) -> list[str]:
 
 
 def _read(ability: Ability, picture: np.ndarray) -> Reading:
-    size, seen = len(picture), _coarse(picture)
-
-    def error(settled: tuple) -> float:
-        return _error(ability, settled, size, seen)
-
-    fields = [*ability.free, *ability.fields]
-    guesses = _search(ability, list(ability.starts), combinations(fields, 1), error, GUESSES)
-    if error(_key(guesses[0])) > NEAR * seen.size:  # two guesses are wrong together
-        guesses = _search(ability, guesses[:1], combinations(fields, 2), error, 1)
-    painted = ability.paint(guesses[0], size)
-    return Reading(guesses[0], *compare(picture, painted))
-
-
-def _search(
-    ability: Ability, guesses: list[Facts], moves: Iterable, error: Callable, keep: int
-) -> list[Facts]:
-    """The best guesses, after every move (fields that are changed together), again and again."""
-    moves = list(moves)
+    size, seen = len(picture), _coarse(_drawn(ability, picture))
+    guesses = [ability.canonical(start) for start in ability.starts]
     for _ in range(ROUNDS):
         before = guesses[0]
-        for fields in moves:
-            options = {}
-            for guess in guesses:
-                for values in product(*map(ability.choices, fields)):
-                    option = guess | dict(zip(fields, values))
-                    option = {k: v for k, v in option.items() if v is not None}
-                    options[_key(option)] = option
+        for field in [*ability.free, *ability.fields]:
+            options, values = {}, ability.choices(field)
+            for guess in guesses[: max(GUESSES, OPTIONS // len(values))]:
+                for value in values:
+                    option = {k: v for k, v in guess.items() if k != field}
+                    option |= {} if value is None else {field: value}
+                    option = ability.canonical(option)
+                    options[tuple(sorted(option.items()))] = option
             valid = [key for key, option in options.items() if ability.can_paint(option)]
-            errors = {key: error(key) for key in valid}
-            guesses = [options[key] for key in sorted(valid, key=errors.get)[:keep]]
+            errors = {key: _error(ability, key, size, seen) for key in valid}
+            guesses = [options[key] for key in sorted(valid, key=errors.get)]
         if guesses[0] == before:
             break
-    return guesses
+    painted = ability.paint(guesses[0], size)
+    pair = _drawn(ability, picture), _drawn(ability, painted)
+    return Reading(guesses[0], *compare(*pair, patch=PATCH * size // 64))
 
 
-def _key(facts: Facts) -> tuple:
-    return tuple(sorted(facts.items()))
+def _drawn(ability: Ability, picture: np.ndarray) -> np.ndarray:
+    """The part of a picture that was not given."""
+    top, left = (side * len(picture) // 64 for side in ability.box or (0, 0))
+    return picture[top:, left:]
 
 
 def _error(ability: Ability, settled: tuple, size: int, seen: np.ndarray) -> float:
@@ -115,20 +108,22 @@ def _error(ability: Ability, settled: tuple, size: int, seen: np.ndarray) -> flo
 
 @lru_cache(maxsize=10_000)
 def _coarse_painting(ability: Ability, settled: tuple, size: int) -> np.ndarray:
-    return _coarse(ability.paint(dict(settled), size))
+    return _coarse(_drawn(ability, ability.paint(dict(settled), size)))
 
 
 def _coarse(picture: np.ndarray) -> np.ndarray:
     """Means of 2×2 pixels, so that an edge half a pixel off counts little: from 0 to 1."""
-    rows = picture[::2].astype(np.float32) + picture[1::2]
-    return (rows[:, ::2] + rows[:, 1::2]) / (4 * 255)
+    rows = picture[0::2].astype(np.float32) + picture[1::2]
+    return (rows[:, 0::2] + rows[:, 1::2]) / (4 * 255)
 
 
 # ---- comparing --------------------------------------------------------------------------
 
 
-def compare(picture: np.ndarray, painted: np.ndarray) -> tuple[float, float]:
+def compare(picture: np.ndarray, painted: np.ndarray, patch: int) -> tuple[float, float]:
     """How far the worst patch of a picture is from its painting, and how much detail it has.
+
+    A patch is that many pixels a side.
 
     The difference of a patch, squared, is relative to what a dVAE may be forgiven there: it errs
     at edges, less on an even thing, and little on the background, which is the commonest colour.
@@ -140,7 +135,6 @@ def compare(picture: np.ndarray, painted: np.ndarray) -> tuple[float, float]:
     fine = _fine(right)
     forgiven = fine.square().mean(0) + 0.2 * (right - ground).square().mean(0) + 0.01
     difference = (seen - right).square().mean(0)
-    patch = PATCH * len(picture) // 64
     each = [F.avg_pool2d(x[None], patch) for x in (difference, forgiven)]
     worst = float((each[0] / each[1]).max())
     return worst, float((_fine(seen) * fine).sum() / fine.square().sum())

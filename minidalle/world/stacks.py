@@ -6,34 +6,44 @@ three and four.
 """
 
 from minidalle.world.ability import Ability, Facts, one_in
-from minidalle.world.canvas import Canvas, Colour, Pen, drawing, shade
+from minidalle.world.canvas import UNITS, Canvas, Colour, Pen, drawing, shade
 from minidalle.world.scenes import BACKGROUNDS, COLOURS
 
 LEVELS = ("bottom", "second", "third", "fourth")  # counted from the ground
 
 
+WIDTH, HEIGHT, STUD, TABLE = 24, 12, 4, 8  # of a block, of the studs on it, of the table
+
+
 @drawing
 def block(pen: Pen, colour: Colour) -> None:
-    """A toy block, seen a little from above, its letter side blank."""
-    pen.box(0.02, 0.02, 0.98, 0.98, shade(colour, -0.35), 0.1)
-    pen.box(0.08, 0.08, 0.92, 0.92, colour, 0.06)
-    pen.polygon([(0.08, 0.2), (0.2, 0.08), (0.8, 0.08), (0.92, 0.2)], shade(colour, 0.3))
+    """A toy block with three studs, lit from above; its box is WIDTH by STUD + HEIGHT."""
+    dark, light, neck = shade(colour, -0.4), shade(colour, 0.35), STUD / (STUD + HEIGHT)
+    for left in (0.08, 0.375, 0.67):
+        pen.box(left, 0.06, left + 0.25, 0.5, dark, 0.03)
+        pen.box(left + 0.04, 0.12, left + 0.21, 0.5, shade(colour, 0.15))
+    pen.box(0, neck, 1, 1, dark, 0.05)
+    pen.box(0.04, neck + 0.06, 0.96, 0.94, colour, 0.03)
+    pen.box(0.04, neck + 0.06, 0.96, neck + 0.2, light, 0.03)
 
 
 @drawing
-def table(pen: Pen, background: Colour) -> None:
-    """What the lowest block stands on."""
-    pen.box(0, 0, 1, 1, shade(background, -0.25))
+def table(pen: Pen) -> None:
+    """A wooden board, on which the lowest block stands."""
+    pen.box(0, 0, 1, 1, (176, 128, 84))
+    pen.box(0, 0, 1, 0.45, (222, 180, 132))
 
 
 def draw(size: int, background: str, left: int, bottom: str, **above: str):
-    """Blocks of 12 units, on a table; `left` is the edge of the stack in units."""
+    """Blocks on a table; `left` is the edge of the stack in units."""
     canvas = Canvas(size, BACKGROUNDS[background])
-    canvas.put(table(BACKGROUNDS[background]), 0, 56, 64, 8)
-    for level, name in enumerate(LEVELS):
-        colour = {"bottom": bottom, **above}.get(name)
+    top = UNITS - TABLE
+    canvas.put(table(), 0, top, UNITS, TABLE)
+    for level in LEVELS:
+        colour = {"bottom": bottom, **above}.get(level)
         if colour:
-            canvas.put(block(COLOURS[colour]), left, 44 - 12 * level, 12)
+            top -= HEIGHT
+            canvas.put(block(COLOURS[colour]), left, top - STUD, WIDTH, STUD + HEIGHT)
     return canvas.picture()
 
 
@@ -47,7 +57,7 @@ def held_out(facts: Facts) -> bool:
 STACKS = Ability(
     "stacks",
     fields={level: tuple(COLOURS) for level in LEVELS},
-    free={"left": tuple(range(4, 49, 4)), "background": tuple(BACKGROUNDS)},
+    free={"left": (4, 12, 20, 28, 36), "background": tuple(BACKGROUNDS)},
     templates=tuple(
         " on ".join(f"{{a {level}}} block" for level in LEVELS[depth::-1]) for depth in range(4)
     ),
