@@ -68,26 +68,29 @@ class Abilities:
     """The world at 64×64: captions of all abilities, endless as well.
 
     An item is the name of the ability, the facts that the caption says, and the settled facts. With
-    near_misses = n, all facts are followed by n that differ from them in one respect.
+    near_misses = n, all facts are followed by n that differ from them in one respect; abilities in
+    which the caption does not tell the picture are then left out.
     """
 
     def __init__(self, image_size: int = 64, held_out: bool = False, near_misses: int = 0):
         self.image_size, self.held_out, self.near_misses = image_size, held_out, near_misses
+        every = ABILITIES.values()
+        self.abilities = [a for a in every if not (near_misses and a.given)]
 
     def choose(self, rng: Random, size: int) -> list[tuple[str, Facts, Facts]]:
         """`size` random facts, of each ability equally often."""
         items = []
         while len(items) < size:
-            ability = rng.choice(list(ABILITIES.values()))
-            facts = ability.sample(rng, self.held_out)
-            settled = ability.settle(facts, rng)
-            family = [facts] + [ability.near_miss(facts, rng) for _ in range(self.near_misses)]
-            for member in family:
-                if (
-                    ability.held_out(member) == self.held_out
-                    and member not in family[: family.index(member)]
-                ):
-                    items.append((ability.name, member, settled | member))
+            ability = rng.choice(self.abilities)
+            said = [ability.sample(rng, self.held_out)]
+            settled = ability.settle(said[0], rng)
+            for facts in (ability.near_miss(said[0], rng) for _ in range(self.near_misses)):
+                if facts not in said and ability.held_out(facts) == self.held_out:
+                    said.append(facts)
+            for facts in said:
+                alike = settled | facts  # what the captions leave open stays, if it can
+                whole = alike if ability.can_paint(alike) else ability.settle(facts, rng)
+                items.append((ability.name, facts, whole))
         return items[:size]
 
     def captions(self, items: list) -> list[str]:
@@ -168,14 +171,20 @@ def shares(sources: int, size: int, first: int = 1) -> list[int]:
 def emoji_pictures(
     splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2, image_size: int = 32
 ) -> Pictures:
-    """The emoji pack over white and `coloured` other backgrounds, named in half of the captions."""
-    pack = emoji.load_pack()
-    pixels = pack.pixels if image_size == 32 else objects.pixels()
+    """The emoji pack over white and `coloured` other backgrounds, named in half of the captions.
+
+    At 64×64 only the things of `emoji.DRAWN_AT_64`, and every caption says the style.
+    """
+    pack, large = emoji.load_pack(), image_size >= 64
+    pixels = objects.pixels() if large else pack.pixels
+    templates = emoji.STYLED if large else range(len(emoji.TEMPLATES))
+    chosen = np.isin(pack.split, splits)
+    if large:
+        chosen &= np.isin(np.array(pack.groups)[pack.concept], emoji.DRAWN_AT_64)
     others = [name for name in scenes.BACKGROUNDS if name != "white"]
     variants, pictures = [], []
-    for i in np.flatnonzero(np.isin(pack.split, splits)).tolist():
+    for i in np.flatnonzero(chosen).tolist():
         for name in ["white"] + [others[(i + 2 * k) % len(others)] for k in range(coloured)]:
-            templates = range(len(emoji.TEMPLATES))
             variants.append(
                 tuple(emoji.caption(pack, i, t, said) for t in templates for said in (name, None))
             )
