@@ -21,7 +21,6 @@ from minidalle.world import scenes
 from minidalle.world.abilities import ABILITIES
 from minidalle.world.judge import differences
 
-
 SOURCES = [("scenes", 32), ("emoji", 32), ("both", 32), ("abilities", 64), ("world", 64)]
 
 
