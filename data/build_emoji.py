@@ -2,10 +2,12 @@
 
     pip install resvg_py==0.5.0 pillow numpy
     python data/build_emoji.py --size 32 --out data/emoji_32.npz [--inputs CACHE_DIR]
+    python data/build_emoji.py --size 64 --sheets data/emoji_64
 
 Needs `npm` on the path: the drawings come as SVG in seven npm packages (32 MB), fetched with
 `npm pack` and checked against the sums below before anything is read. Takes about a minute on
-a laptop. The same inputs and the same zlib give the same bytes. For 64 pixels use `--size 64`.
+a laptop. The same inputs and the same zlib give the same bytes. The pictures of 64×64 are committed
+as sheets, one lossless WebP for each style, in the order of the pack of 32×32, which names them.
 
 data/README.md explains what is included and what is not; licences are in data/LICENSES/.
 """
@@ -249,23 +251,42 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def write_sheets(folder: Path, arrays: dict[str, np.ndarray], across: int = 32) -> str:
+    """One sheet for each style, `across` pictures in a row; returns the pixels' sha256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, style in enumerate(STYLES):
+        pixels = arrays["pixels"][arrays["style"] == number]
+        size, rows = pixels.shape[1], -(-len(pixels) // across)
+        padded = np.zeros((rows * across, *pixels.shape[1:]), np.uint8)
+        padded[: len(pixels)] = pixels
+        sheet = padded.reshape(rows, across, size, size, 4).swapaxes(1, 2)
+        sheet = Image.fromarray(sheet.reshape(rows * size, across * size, 4))
+        sheet.save(folder / f"{style}.webp", lossless=True, quality=100, method=6, exact=True)
+    return hashlib.sha256(arrays["pixels"].tobytes()).hexdigest()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the emoji pack from pinned packages.")
     parser.add_argument("--size", type=int, default=32, help="pixels per side (default 32)")
-    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, help="the .npz to write")
+    where.add_argument("--sheets", type=Path, help="or the folder of sheets to write")
     parser.add_argument("--inputs", type=Path, help="folder for the npm tarballs")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.inputs or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         arrays = build({key: fetch(key, folder) for key in PACKAGES}, args.size)
-    digest = write(args.out, arrays)
     split = np.bincount(arrays["split"], minlength=3)
     print(
         f"{len(arrays['pixels'])} pictures of {len(arrays['names'])} concepts: {split[0]} train, "
         f"{split[1]} of unseen concepts, {split[2]} unseen combinations"
     )
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
+    if args.sheets:
+        print(f"{args.sheets}: sha256 of the pixels {write_sheets(args.sheets, arrays)}")
+    else:
+        digest = write(args.out, arrays)
+        print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,20 @@ def parser() -> argparse.ArgumentParser:
     draw.add_argument(
         "--guidance", type=float, metavar="G", help="strength of the caption; 1 is off (1.25)"
     )
+    draw.add_argument(
+        "--image", type=Path, metavar="FILE", help="redraw part of this picture, and keep the rest"
+    )
+    part = draw.add_mutually_exclusive_group()
+    part.add_argument(
+        "--keep-rows", type=int, metavar="N", help="of codes, from the top (half of the picture)"
+    )
+    part.add_argument(
+        "--box",
+        type=int,
+        nargs=2,
+        metavar=("TOP", "LEFT"),
+        help="in codes; draw from there to the bottom-right corner",
+    )
     draw.add_argument("--truncate", action="store_true", help="cut a caption that is too long")
     draw.add_argument(
         "--clip",

@@ -39,6 +39,10 @@ WORD = regex.compile(
     r"|\s+(?!\S)|\s+"  # spaces, except the last, which belongs to the next word
 )
 
+# A letter of a word in quotes, which may be up to twelve letters long.
+BEFORE = "|".join(r" '" + r"\p{L}" * n for n in range(12))
+SPELLED_OR_WORD = regex.compile(rf"(?<={BEFORE})\p{{L}}(?=\p{{L}}*')|{WORD.pattern}")
+
 # The id of a byte is its index in this list. GPT-2 puts the printable bytes of Latin-1 first.
 BYTES = [*range(33, 127), *range(161, 173), *range(174, 256)]
 BYTES += [b for b in range(256) if b not in BYTES]
@@ -58,7 +62,7 @@ BYTE_LEVEL = {
 RULES = {
     "normalizer": {"type": "Lowercase"},
     "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-        {"type": "Split", "pattern": {"Regex": WORD.pattern}, "behavior": "Isolated",
+        {"type": "Split", "pattern": {"Regex": SPELLED_OR_WORD.pattern}, "behavior": "Isolated",
          "invert": False},
         BYTE_LEVEL,
     ]},
@@ -367,8 +371,12 @@ def count_words(texts: Iterable[str], vocab_size: int) -> dict[tuple[int, ...], 
 
 
 def split_words(text: str) -> list[str]:
-    """Lower-case and cut into words: "Two red stars!" → ["two", " red", " stars", "!"]."""
-    return WORD.findall(whole(lower(text)))
+    """Lower-case and cut into words: "Two red stars!" → ["two", " red", " stars", "!"].
+
+    A word in quotes is to be written in the picture, so it is cut into letters; as one token it
+    would hide them: "says 'dog'" → ["says", " '", "d", "o", "g", "'"]. (The first twelve letters.)
+    """
+    return SPELLED_OR_WORD.findall(whole(lower(text)))
 
 
 def lower(text: str) -> str:

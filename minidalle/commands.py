@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from minidalle.config import PRESETS, TrainConfig
+from minidalle.config import PRESETS, DVAEConfig, TrainConfig
 
 BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
 CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # OpenAI's name for it
@@ -34,6 +34,7 @@ def draw(args) -> None:
     models, ranker = open_models(args), open_clip(args.clip)
     load = time.perf_counter() - begin
     how = {name: getattr(args, name) for name in ("temperature", "top_k", "top_p", "guidance")}
+    how |= open_image(args, models.dvae.config)
     drawing = pipeline.draw(
         models, args.caption, args.candidates, args.keep, args.seed, truncate=args.truncate,
         ranker=ranker,
@@ -64,6 +65,22 @@ def open_models(args):
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder of weights {args.weights}")
     return pipeline.load_pretrained(args.weights.absolute())
+
+
+def open_image(args, config: DVAEConfig) -> dict[str, Any]:
+    """The picture of --image, and the part of it to draw, as arguments of `pipeline.draw`."""
+    if args.image is None:
+        if args.keep_rows is not None or args.box is not None:
+            raise ValueError(
+                "--keep-rows and --box say which part of --image to draw: name a picture"
+            )
+        return {}
+    from minidalle.datasets import to_tensor
+    from minidalle.datasets.pictures import open_picture
+
+    rows = config.grid // 2 if args.keep_rows is None else args.keep_rows
+    given = to_tensor(open_picture(args.image, config.image_size)[None])[0]
+    return {"given": given, "box": tuple(args.box or (rows, 0))}
 
 
 def open_clip(path: Path | None):

@@ -21,7 +21,7 @@ from minidalle.bpe import BPE
 from minidalle.clip import CLIP, preprocess, rerank
 from minidalle.dvae import DVAE
 from minidalle.plots import to_uint8
-from minidalle.sampling import sample
+from minidalle.sampling import complete
 from minidalle.scale.cache import fast_sampling
 from minidalle.transformer import DALLE
 
@@ -84,8 +84,13 @@ def draw(
     truncate: bool = False,
     ranker: tuple[BPE, CLIP] | None = None,
     progress=lambda positions: positions,
+    given: Tensor | None = None,
+    box: tuple[int, int] = (0, 0),
 ) -> Drawing:
     """Draw `candidates` pictures of the caption and rank the best `keep` with CLIP.
+
+    Of a `given` picture (3, H, W) only the rectangle from box = (top, left), in codes, to the
+    bottom-right corner is drawn; the rest is kept, as the dVAE sees it.
 
     Candidate i of a seed is the same picture whatever `candidates` is. `truncate` cuts a caption
     that is too long; `ranker` replaces the models' own CLIP (pictures are resized for it);
@@ -103,9 +108,13 @@ def draw(
     if guidance != 1:
         how |= dict(guidance=guidance, null_text=torch.tensor(bpe.null_text(T)))
     counts = {first: min(CHUNK, candidates - first) for first in range(0, candidates, CHUNK)}
+    kept = torch.zeros(1, grid**2, dtype=torch.long)
+    if given is not None:
+        kept = dvae.encode(given[None]).flatten(1)
     with fast_sampling(dalle) as cache:  # `sampling.Cache` would do the same, slower
         parts = [
-            sample(dalle, text, n, seed, first, cache=cache, **how) for first, n in counts.items()
+            complete(dalle, text, kept.expand(n, -1), box, seed, first, cache=cache, **how)
+            for first, n in counts.items()
         ]
     codes = torch.cat(parts)
     clock.append(time.perf_counter())

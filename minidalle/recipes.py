@@ -32,6 +32,7 @@ from minidalle.weights import fingerprint
 WHOLE = slice(None)  # the whole batch, for a single process
 AHEAD = 8  # batches of an endless source that are encoded at a time
 SCENES_TO_EMOJI = {"clip": 3, "dalle": 7}  # scenes per emoji in a batch of both
+ABILITIES_TO_EMOJI = 4  # the same for the transformer and the world at 64×64
 CAPTION_DROPOUT = 0.1  # share of captions replaced by the empty one, for guidance
 THROUGH_DVAE = 0.5  # share of CLIP's pictures that pass through the dVAE
 VISIBLE = 8  # summed pixel difference above which a corruption is visible
@@ -71,7 +72,8 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
         mirrored = torch.rand(train.batch_size, generator=generator)[part] < 0.5
         images = to_tensor(source.load(items[part]))
         images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
-        return images, noise_of(step, part)
+        soft = step / train.steps < terms.hard_from
+        return images, noise_of(step, part) if soft else torch.empty(0)
 
     def noise_of(step: int, part: slice) -> Tensor:
         """Gumbel noise (B, K, h, w), drawn separately for each example."""
@@ -294,7 +296,8 @@ def encoded_examples(data: str, size: int, seed: int, framed: Callable, dvae: DV
     """The same from captions and pictures; framed(captions, seeds) returns the texts."""
     source = open_data(data, dvae.config.image_size)
     sources = source.sources if isinstance(source, Mixture) else [source]
-    sizes = shares(len(sources), size, SCENES_TO_EMOJI["dalle"])
+    to_emoji = ABILITIES_TO_EMOJI if data == "world" else SCENES_TO_EMOJI["dalle"]
+    sizes = shares(len(sources), size, to_emoji)
     coded = [
         CodedSet(source, n, dvae)
         if isinstance(source, Pictures)

@@ -92,9 +92,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     decay, keep, scalars = [], [], []
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            is_matrix = (
-                parameter.ndim > 1 and name == "weight" and not isinstance(module, nn.Embedding)
-            )
+            is_embedding = isinstance(module, nn.Embedding) or name.endswith("embedding")
+            is_matrix = parameter.ndim > 1 and not is_embedding
             (decay if is_matrix else keep if parameter.ndim else scalars).append(parameter)
     groups = [{"params": decay, "weight_decay": config.weight_decay}]
     # Scalars, which are never sharded, must not be mixed with parameters that are.

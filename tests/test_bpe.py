@@ -80,6 +80,12 @@ def test_examples_of_the_docstrings():
     assert join([1, 1, 1, 2], [0, 1], 9) == merge([1, 1, 1, 2], (1, 1), 9) == [9, 1, 2]
     assert byte_ids("é") == [127, 102] and byte_ids(" hi") == [220, 71, 72]
     assert split_words("Two red stars!") == ["two", " red", " stars", "!"]
+
+
+def test_words_in_quotes_are_spelled():
+    assert split_words("that says 'Dog'.") == ["that", " says", " '", "d", "o", "g", "'."]
+    assert split_words("a dog's bone") == ["a", " dog", "'s", " bone"]
+    assert split_words("eight o'clock, 'two words'")[-4:] == [" '", "two", " words", "'"]
     hey = BPE([(71, 68), (256, 88)])
     assert hey.encode("Hey he") == [257, 220, 256]
     assert hey.decode([257, 220, 256]) == "hey he"

@@ -53,6 +53,24 @@ def draw(folder: Path, out: Path, *more: str, caption: str = CAPTION) -> int:
 # ---- draw -------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def picture(tmp_path):
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "picture.png")
+    return tmp_path / "picture.png"
+
+
+@pytest.mark.parametrize("part", [(), ("--keep-rows", "1"), ("--box", "1", "1")])
+def test_part_of_a_picture_is_drawn(shipped, tmp_path, picture, part):
+    assert draw(shipped, tmp_path / "sheet.png", "--image", str(picture), *part) == 0
+
+
+def test_bad_parts_of_a_picture(shipped, tmp_path, picture, refused):
+    command = "draw", CAPTION, "--weights", shipped, "--out", tmp_path / "sheet.png"
+    assert "name a picture" in refused(*command, "--keep-rows", 1)
+    assert "begin inside the" in refused(*command, "--image", picture, "--box", 99, 0)
+    assert "missing.png" in refused(*command, "--image", tmp_path / "missing.png")
+
+
 def test_draw(shipped, tmp_path, capsys):
     sheet = tmp_path / "sheet.png"
     assert draw(shipped, sheet) == 0

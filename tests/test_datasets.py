@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from minidalle.datasets import (
+    Abilities,
     Pictures,
     Scenes,
     draw_batch,
@@ -17,12 +18,16 @@ from minidalle.datasets import (
     to_tensor,
 )
 from minidalle.world import scenes
+from minidalle.world.abilities import ABILITIES
 from minidalle.world.judge import differences
 
+SOURCES = [("scenes", 32), ("emoji", 32), ("both", 32), ("abilities", 64), ("world", 64)]
 
-@pytest.fixture(scope="module", params=["scenes", "emoji", "both"])
+
+@pytest.fixture(scope="module", params=SOURCES, ids=str)
 def source(request):  # made once: there are 12 000 pictures of emoji
-    return open_data(request.param, near_misses=2)
+    name, size = request.param
+    return open_data(name, size, near_misses=2)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def test_to_tensor_maps_0_to_255_onto_0_to_1():
 def test_a_batch_is_a_function_of_its_random_numbers(source):
     captions, pictures = draw_batch(source, Random("5 7"), 9)
     assert len(captions) == len(pictures) == 9
-    assert pictures.dtype == np.uint8 and pictures.shape[1:] == (32, 32, 3)
+    assert pictures.dtype == np.uint8 and pictures.shape[1:] in [(32, 32, 3), (64, 64, 3)]
     draw_batch(source, Random("5 8"), 9)  # what comes in between leaves no trace
     again, repeated = draw_batch(source, Random("5 7"), 9)
     assert again == captions and (repeated == pictures).all()
@@ -57,6 +62,17 @@ def test_near_misses_stay_in_training_and_miss_by_little():
     # Each scene is near the one before it, or begins a new family of at most four.
     near = [0 < len(differences(a, b)) <= 1 for a, b in zip(drawn, drawn[1:])]
     assert np.mean(near) > 0.25
+
+
+def test_no_ability_is_shown_what_is_held_out():
+    """Not even as a near miss, which CLIP would learn from."""
+    items = Abilities(near_misses=3).choose(Random(1), 3000)
+    names = {name for name, _, _ in items}
+    assert names == {name for name, ability in ABILITIES.items() if not ability.given}
+    for name, facts, settled in items:
+        assert not ABILITIES[name].held_out(facts) and facts.items() <= settled.items()
+        assert ABILITIES[name].can_paint(settled)
+    assert names | {"matrices"} == {name for name, _, _ in Abilities().choose(Random(1), 500)}
 
 
 @pytest.mark.parametrize("wanted", ["train", "unseen", "combination"])

@@ -35,3 +35,14 @@ def test_pictures_of_the_wrong_size_or_mode(shipped, tmp_path):
     path.write_text("no picture")
     with pytest.raises(ValueError, match="not a picture"):
         files.open_picture(path, 16)
+
+
+def test_part_of_a_given_picture_is_drawn(shipped):
+    models = pipeline.load_pretrained(shipped)
+    given, grid = torch.rand(3, 16, 16), models.dalle.config.grid
+    kept = models.dvae.encode(given[None])[0]
+    drawing = pipeline.draw(models, CAPTION, candidates=4, keep=1, given=given, box=(1, grid - 1))
+    codes = drawing.codes.view(-1, grid, grid)
+    corner = torch.zeros(grid, grid, dtype=torch.bool)
+    corner[1:, grid - 1 :] = True
+    assert (codes[:, ~corner] == kept[~corner]).all() and (codes[:, corner] != kept[corner]).any()

@@ -263,15 +263,16 @@ def test_only_matrices_and_kernels_decay():
             super().__init__()
             self.linear, self.conv = nn.Linear(2, 3), nn.Conv2d(2, 3, 3)
             self.embedding, self.norm = nn.Embedding(4, 2), nn.LayerNorm(2)
-            self.start = nn.Parameter(torch.zeros(1, 2))
+            self.positional_embedding = nn.Parameter(torch.zeros(1, 2))
+            self.attention = nn.MultiheadAttention(2, 1, bias=False)
 
     model = Everything()
     decay, keep = make_optimizer(model, CONFIG).param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert {names[id(p)] for p in decay["params"]} == {"linear.weight", "conv.weight"}
+    attention = {"attention.in_proj_weight", "attention.out_proj.weight"}
+    assert {names[id(p)] for p in decay["params"]} == {"linear.weight", "conv.weight"} | attention
     assert {names[id(p)] for p in keep["params"]} == set(names.values()) - {
-        "linear.weight",
-        "conv.weight",
+        names[id(p)] for p in decay["params"]
     }
     assert (decay["weight_decay"], keep["weight_decay"]) == (0.1, 0)
 

@@ -227,16 +227,21 @@ def draw_and_keep_theirs(
 
 def judges(config: DALLEConfig) -> tuple[DVAEConfig, CLIPConfig]:
     """The configs of a dVAE and a CLIP that fit a transformer."""
-    dvae = replace(
-        PRESETS["small"].dvae, image_size=4 * config.grid, codebook_size=config.codebook_size
-    )
-    clip = replace(
-        PRESETS["small"].clip,
-        image_size=4 * config.grid,
+    size, K, text = 4 * config.grid, config.codebook_size, config.vocab_size + 1
+    dvae = DVAEConfig(size, K, width=128, blocks=4, code_width=128, patch=4)
+    clip = CLIPConfig(
+        embed=256,
+        image_size=size,
         patch=config.grid // 2,
-        vocab_size=config.vocab_size + 1 + config.text_len,
+        vision_width=256,
+        vision_depth=6,
+        vision_heads=4,
+        vocab_size=text + config.text_len,
         text_len=config.text_len,
-        end=config.vocab_size + 1,
+        text_width=256,
+        text_depth=6,
+        text_heads=4,
+        end=text,
     )
     return dvae, clip
 

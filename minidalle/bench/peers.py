@@ -17,7 +17,7 @@ from unittest.mock import Mock
 import torch
 from torch import nn
 
-from minidalle.bpe import WORD, lower
+from minidalle.bpe import SPELLED_OR_WORD, lower
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig
 
 LLAMAGEN = Path(sys.prefix) / "peers" / "LlamaGen"
@@ -203,7 +203,7 @@ def train_tokenizers(texts: list[str], vocab_size: int):
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     )
     rust.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(WORD.pattern), "isolated"), level]
+        [pre_tokenizers.Split(Regex(SPELLED_OR_WORD.pattern), "isolated"), level]
     )
     how = dict(
         vocab_size=vocab_size,

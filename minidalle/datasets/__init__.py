@@ -1,6 +1,7 @@
 """Sources of captions and pictures: scenes, emoji, folders, tar shards, stored tokens."""
 
 from minidalle.datasets.sources import (
+    Abilities,
     Mixture,
     Pictures,
     Scenes,
@@ -13,6 +14,7 @@ from minidalle.datasets.sources import (
 )
 
 __all__ = [
+    "Abilities",
     "Mixture",
     "Pictures",
     "Scenes",

@@ -21,7 +21,9 @@ from torch import Tensor
 from minidalle.datasets.folders import read_folder
 from minidalle.datasets.pictures import Crop, dalle_crop
 from minidalle.datasets.shards import Shards, expand
-from minidalle.world import emoji, painting, scenes
+from minidalle.world import emoji, objects, painting, scenes
+from minidalle.world.abilities import ABILITIES
+from minidalle.world.ability import Facts
 
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
@@ -60,6 +62,45 @@ class Scenes:
         return np.stack(
             [painting.paint_at(scene, places, self.image_size) for _, scene, places in items]
         )
+
+
+class Abilities:
+    """The world at 64×64: captions of all abilities, endless as well.
+
+    An item is the name of the ability, the facts that the caption says, and the settled facts. With
+    near_misses = n, all facts are followed by n that differ from them in one respect; abilities in
+    which the caption does not tell the picture are then left out.
+    """
+
+    def __init__(self, image_size: int = 64, held_out: bool = False, near_misses: int = 0):
+        self.image_size, self.held_out, self.near_misses = image_size, held_out, near_misses
+        every = ABILITIES.values()
+        self.abilities = [a for a in every if not (near_misses and a.given)]
+
+    def choose(self, rng: Random, size: int) -> list[tuple[str, Facts, Facts]]:
+        """`size` random facts, of each ability equally often."""
+        items = []
+        while len(items) < size:
+            ability = rng.choice(self.abilities)
+            said = [ability.sample(rng, self.held_out)]
+            settled = ability.settle(said[0], rng)
+            for facts in (ability.near_miss(said[0], rng) for _ in range(self.near_misses)):
+                if facts not in said and ability.held_out(facts) == self.held_out:
+                    said.append(facts)
+            for facts in said:
+                alike = settled | facts  # what the captions leave open stays, if it can
+                whole = alike if ability.can_paint(alike) else ability.settle(facts, rng)
+                items.append((ability.name, facts, whole))
+        return items[:size]
+
+    def captions(self, items: list) -> list[str]:
+        """The caption of each item's facts."""
+        return [ABILITIES[name].caption_of(facts) for name, facts, _ in items]
+
+    def load(self, items: list) -> np.ndarray:
+        """The settled facts, painted."""
+        size = self.image_size
+        return np.stack([ABILITIES[name].paint(settled, size) for name, _, settled in items])
 
 
 class Pictures:
@@ -127,18 +168,27 @@ def shares(sources: int, size: int, first: int = 1) -> list[int]:
     return [size - each * (sources - 1)] + [each] * (sources - 1)
 
 
-def emoji_pictures(splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2) -> Pictures:
-    """The emoji pack over white and `coloured` other backgrounds, named in half of the captions."""
-    pack = emoji.load_pack()
+def emoji_pictures(
+    splits: tuple[int, ...] = (emoji.TRAIN,), coloured: int = 2, image_size: int = 32
+) -> Pictures:
+    """The emoji pack over white and `coloured` other backgrounds, named in half of the captions.
+
+    At 64×64 only the things of `emoji.DRAWN_AT_64`, and every caption says the style.
+    """
+    pack, large = emoji.load_pack(), image_size >= 64
+    pixels = objects.pixels() if large else pack.pixels
+    templates = emoji.STYLED if large else range(len(emoji.TEMPLATES))
+    chosen = np.isin(pack.split, splits)
+    if large:
+        chosen &= np.isin(np.array(pack.groups)[pack.concept], emoji.DRAWN_AT_64)
     others = [name for name in scenes.BACKGROUNDS if name != "white"]
     variants, pictures = [], []
-    for i in np.flatnonzero(np.isin(pack.split, splits)).tolist():
+    for i in np.flatnonzero(chosen).tolist():
         for name in ["white"] + [others[(i + 2 * k) % len(others)] for k in range(coloured)]:
-            templates = range(len(emoji.TEMPLATES))
             variants.append(
                 tuple(emoji.caption(pack, i, t, said) for t in templates for said in (name, None))
             )
-            pictures.append(emoji.compose(pack.pixels[i], scenes.BACKGROUNDS[name]))
+            pictures.append(emoji.compose(pixels[i], scenes.BACKGROUNDS[name]))
     return Pictures(variants, np.stack(pictures))
 
 
@@ -160,12 +210,18 @@ def open_data(
 ):
     """The source called "scenes", "emoji" or "both", or that of a folder or of tar shards.
 
+    From 64 pixels on, "abilities" are what scenes are at 32, and "world" is both, with emoji.
     `crop` is applied to pictures from shards, anew in every batch, but not to those of a folder.
     """
     if name == "scenes":
         return Scenes(image_size, near_misses=near_misses)
     if name == "emoji":
-        return emoji_pictures()
+        return emoji_pictures(image_size=image_size)
+    if name == "abilities":
+        return Abilities(image_size, near_misses=near_misses)
+    if name == "world":
+        world = Abilities(image_size, near_misses=near_misses)
+        return Mixture([world, emoji_pictures(image_size=image_size)], scenes_to_emoji)
     if name == "both":
         return Mixture(
             [Scenes(image_size, near_misses=near_misses), emoji_pictures()], scenes_to_emoji
@@ -175,6 +231,6 @@ def open_data(
     if name.endswith(".tar"):
         return Shards(expand(name), image_size, crop)
     raise ValueError(
-        f"{name!r} is not a data set: use scenes, emoji, both, the path of a folder, "
-        "or tar shards like 'shards/{00000..00009}.tar'"
+        f"{name!r} is not a data set: use scenes, emoji, both, abilities, world, the path of a "
+        "folder, or tar shards like 'shards/{00000..00009}.tar'"
     )

@@ -39,6 +39,9 @@ TEMPLATES = (
     "{a_style} drawing of {a}",
     "{style} {name}",
 )
+STYLED = (3, 4, 5)  # those that say the style
+# The groups that a model of 64×64 draws: 291 things, as many as a few million parameters hold.
+DRAWN_AT_64 = ("animals & nature", "food & drink")
 LONGEST = 14  # words; a longer caption is replaced by the name and the background
 
 # Emoji for scenes, recognisable at 10×10 pixels: word → (slug, plural).

@@ -1,0 +1,63 @@
+"""Invented combinations: chairs like fruit, things of other materials, halves and walks."""
+
+import numpy as np
+
+from minidalle.world.halves import HALVES
+from minidalle.world.hybrids import CHAIRS
+from minidalle.world.materials import MATERIALS
+from minidalle.world.walks import WALKS
+
+PLACED = {"background": "white", "left": 4}
+
+
+def near(pixel, colour):
+    return np.abs(pixel.astype(int) - colour).max() < 40
+
+
+def test_captions():
+    avocado = {"thing": "armchair", "shape": "avocado"}
+    assert CHAIRS.caption_of(avocado) == "an armchair in the shape of an avocado"
+    snail = {"thing": "snail", "material": "watermelon"}
+    assert MATERIALS.parse("a snail made of watermelon") == snail
+    assert HALVES.parse("half giraffe, half turtle") == {"front": "giraffe", "rear": "turtle"}
+    said = {"walker": "radish", "garment": "tutu", "companion": "dog"}
+    assert WALKS.caption_of(said) == "a radish in a tutu walking a dog"
+
+
+def test_the_pictures_of_the_announcement_are_held_out():
+    assert CHAIRS.held_out({"thing": "armchair", "shape": "avocado"})
+    assert HALVES.held_out({"front": "giraffe", "rear": "turtle"})
+    assert not HALVES.held_out({"front": "turtle", "rear": "giraffe"})
+    assert all(
+        WALKS.held_out({"walker": "radish", "garment": "tutu", "companion": companion})
+        for companion in WALKS.values("companion")
+    )
+
+
+def test_an_avocado_armchair_has_a_stone_in_its_back_and_legs():
+    picture = CHAIRS.paint({"thing": "armchair", "shape": "avocado", **PLACED})
+    assert near(picture[28, 34], (135, 75, 35)) and near(picture[58, 13], (110, 65, 35))
+
+
+def test_a_material_keeps_to_the_outline_of_the_thing():
+    """Of another material, other colours in the same places."""
+    wood, ice = (
+        MATERIALS.paint({"thing": "house", "material": material, **PLACED})
+        for material in ("wood", "ice")
+    )
+    outside = (wood == 255).all(2)
+    assert 0.3 < outside.mean() < 0.8 and (ice[outside] == 255).all()
+    assert (wood[~outside] != ice[~outside]).any(1).mean() > 0.99
+
+
+def test_the_front_does_not_depend_on_the_rear():
+    turtle = HALVES.paint({"front": "giraffe", "rear": "turtle", **PLACED})
+    fish = HALVES.paint({"front": "giraffe", "rear": "fish", **PLACED})
+    differs = (turtle != fish).any(2)
+    assert not differs[:, :32].any() and differs[:, 32:].mean() > 0.2
+
+
+def test_a_walk_mirrored_is_the_same_walk():
+    said = {"walker": "pear", "garment": "scarf", "companion": "duck", "background": "blue"}
+    right, left = (WALKS.paint(said | {"goes": way}) for way in ("right", "left"))
+    assert (right[:, ::-1] == left).all()
