@@ -35,7 +35,7 @@ def test_training_never_shows_the_unseen_operation():
 
 
 def test_the_bottom_half_is_the_top_half_changed():
-    assert COPIES.given == 32
+    assert COPIES.box == (32, 0)
     top = halves("mirrored")[0]
     for operation in OPERATIONS:
         assert (halves(operation)[0] == top).all()

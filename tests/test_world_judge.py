@@ -155,7 +155,7 @@ def test_it_agrees_with_people(chosen, least):
     """96, 95 and 96 of a hundred drawings each, and 97 % of those on which all three agree.
 
     97 % of all was aimed at. The three agree with each other on 97 to 99 %. Where the judge
-    differs it is mostly the more lenient: things a little out of shape, or partly in another colour.
+    differs it is mostly the more lenient: things out of shape, or partly in another colour.
     """
     labels, pictures = labelled()
     here = [i for i, label in enumerate(labels) if label["set"] == chosen]

@@ -2,15 +2,19 @@
 
 How it reads: it guesses the facts, paints them, and compares. Beginning anywhere, it tries every
 value of one field after the other, keeps the few guesses that come nearest the picture, and
-goes through the fields again until nothing improves. Nothing is learnt; whoever can paint can read.
-If part of the picture was given, only what was drawn is read and compared.
+goes through the fields again until nothing improves; if that is not near enough, it tries two
+fields together. Nothing is learnt; whoever can paint can read.
+If part of the picture was given, only what was drawn is compared.
 
 A drawing is *exact* as in `judge.py`: the facts that the caption says are those that were read,
 and the picture is near the painting of them: no patch differs much, and the detail is there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations, product
+from math import prod
 
 import numpy as np
 import torch
@@ -22,6 +26,8 @@ from minidalle.world.ability import Ability, Facts
 GUESSES = 2  # from which every value of a field is tried, at least
 OPTIONS = 60  # as many more guesses as give this many options, if a field has few values
 ROUNDS = 4  # through all fields, at most
+NEAR = 0.003  # mean squared error; two fields are changed together if a guess is no nearer
+TOGETHER = 500  # values of two fields, at most
 PATCH = 4  # pixels a side of 64
 
 
@@ -73,26 +79,59 @@ def differences(ability: Ability, wanted: Facts, seen: Facts) -> list[str]:
 
 
 def _read(ability: Ability, picture: np.ndarray) -> Reading:
-    size, seen = len(picture), _coarse(_drawn(ability, picture))
+    size, seen = len(picture), _coarse(_read_part(ability, picture))
+    fields = [*ability.free, *ability.fields]
     guesses = [ability.canonical(start) for start in ability.starts]
+
+    def error(settled: tuple) -> float:
+        return _error(ability, settled, size, seen)
+
+    guesses = _search(ability, guesses, fields, error)
+    if error(_key(guesses[0])) > NEAR * seen.size:  # perhaps two guesses are wrong together
+        for pair in combinations(fields, 2):
+            if prod(len(ability.choices(field)) for field in pair) <= TOGETHER:
+                guesses = _try(ability, guesses[:1], pair, error)
+        guesses = _search(ability, guesses[:1], fields, error)
+    painted = ability.paint(guesses[0], size)
+    drawn, right = _drawn(ability, picture), _drawn(ability, painted)
+    return Reading(guesses[0], *compare(drawn, right, patch=PATCH * size // 64))
+
+
+def _search(
+    ability: Ability, guesses: list[Facts], fields: list[str], error: Callable
+) -> list[Facts]:
+    """Guesses, the best first, that no change of one field makes better."""
     for _ in range(ROUNDS):
         before = guesses[0]
-        for field in [*ability.free, *ability.fields]:
-            options, values = {}, ability.choices(field)
-            for guess in guesses[: max(GUESSES, OPTIONS // len(values))]:
-                for value in values:
-                    option = {k: v for k, v in guess.items() if k != field}
-                    option |= {} if value is None else {field: value}
-                    option = ability.canonical(option)
-                    options[tuple(sorted(option.items()))] = option
-            valid = [key for key, option in options.items() if ability.can_paint(option)]
-            errors = {key: _error(ability, key, size, seen) for key in valid}
-            guesses = [options[key] for key in sorted(valid, key=errors.get)]
+        for field in fields:
+            few = OPTIONS // len(ability.choices(field))
+            guesses = _try(ability, guesses[: max(GUESSES, few)], (field,), error)
         if guesses[0] == before:
             break
-    painted = ability.paint(guesses[0], size)
-    pair = _drawn(ability, picture), _drawn(ability, painted)
-    return Reading(guesses[0], *compare(*pair, patch=PATCH * size // 64))
+    return guesses
+
+
+def _try(
+    ability: Ability, guesses: list[Facts], fields: tuple[str, ...], error: Callable
+) -> list[Facts]:
+    """The guesses with every value of these fields, the best first."""
+    options = {}
+    for guess in guesses:
+        for values in product(*map(ability.choices, fields)):
+            option = guess | dict(zip(fields, values))
+            option = ability.canonical({k: v for k, v in option.items() if v is not None})
+            options[_key(option)] = option
+    valid = [key for key, option in options.items() if ability.can_paint(option)]
+    return [options[key] for key in sorted(valid, key=error)]
+
+
+def _key(facts: Facts) -> tuple:
+    return tuple(sorted(facts.items()))
+
+
+def _read_part(ability: Ability, picture: np.ndarray) -> np.ndarray:
+    """All of a picture; of a puzzle, whose given part would tell the answer, what was drawn."""
+    return _drawn(ability, picture) if ability.given else picture
 
 
 def _drawn(ability: Ability, picture: np.ndarray) -> np.ndarray:
@@ -108,7 +147,7 @@ def _error(ability: Ability, settled: tuple, size: int, seen: np.ndarray) -> flo
 
 @lru_cache(maxsize=10_000)
 def _coarse_painting(ability: Ability, settled: tuple, size: int) -> np.ndarray:
-    return _coarse(_drawn(ability, ability.paint(dict(settled), size)))
+    return _coarse(_read_part(ability, ability.paint(dict(settled), size)))
 
 
 def _coarse(picture: np.ndarray) -> np.ndarray:
