@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     """Every option of every subcommand."""
     top = Parser(prog="minidalle", description="DALL·E in miniature, from a caption to pictures.")
     verbs = top.add_subparsers(
-        dest="command", metavar="{draw,train,tokenize,evaluate,plan,bench}", required=True
+        dest="command", metavar="{draw,caption,train,tokenize,evaluate,plan,bench}", required=True
     )
 
     draw = verbs.add_parser("draw", help="draw a caption and write a sheet of pictures")
@@ -93,6 +93,14 @@ def parser() -> argparse.ArgumentParser:
         help=f"rank with this OpenAI CLIP; {CLIP_WORDS} must be in the same folder",
     )
     draw.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE")
+
+    caption = verbs.add_parser("caption", help="say which captions fit a picture")
+    caption.set_defaults(run=commands.caption)
+    caption.add_argument("picture", type=Path, metavar="PICTURE")
+    caption.add_argument(
+        "--among", type=Path, metavar="FILE", help="captions to choose among, one on each line"
+    )
+    caption.add_argument("--keep", type=at_least_one, default=5, metavar="K", help="how many (5)")
 
     train = verbs.add_parser("train", help="train bpe, dvae, clip, then dalle")
     train.set_defaults(run=commands.train)
@@ -247,7 +255,7 @@ def parser() -> argparse.ArgumentParser:
             metavar="N",
             help="split each batch into N parts",
         )
-    for command in (draw, evaluate):
+    for command in (draw, caption, evaluate):
         which = command.add_mutually_exclusive_group()
         which.add_argument("--preset", default="tiny", help="shipped weights (tiny)")
         which.add_argument("--weights", type=Path, metavar="DIR", help="or a folder of `train`")

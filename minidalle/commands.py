@@ -7,6 +7,7 @@ at once. Bad input raises ValueError or OSError, in one sentence.
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -45,6 +46,7 @@ def draw(args) -> None:
     scores = [f"#{i}  {score:.3f}" for i, score in ranked]
     plots.save_image(plots.sheet(drawing.best, drawing.caption, scores), args.out)
 
+    warn_of_words(args)
     print("tokens  ", *map(repr, drawing.tokens))  # repr: a caption may hold control characters
     print("sheet   ", args.out)
     print("rank  candidate  CLIP score")
@@ -65,6 +67,25 @@ def open_models(args):
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder of weights {args.weights}")
     return pipeline.load_pretrained(args.weights.absolute())
+
+
+def warn_of_words(args) -> None:
+    """Say on stderr which words of the caption training never had, and what could be drawn."""
+    from minidalle import DATA, weights
+    from minidalle.world import vocabulary
+
+    data = weights.read_about((args.weights or DATA / args.preset) / "dalle.safetensors").get(
+        "data", ""
+    )
+    if not vocabulary.captions(data):
+        return  # somebody's own pictures
+    if unknown := vocabulary.never_shown(args.caption, data):
+        near = "; ".join(vocabulary.nearby(args.caption, data))
+        print(
+            f"minidalle: training never had {', '.join(map(repr, unknown))}, so what is drawn for "
+            f"it is arbitrary; captions near this one are: {near}",
+            file=sys.stderr,
+        )
 
 
 def open_image(args, config: DVAEConfig) -> dict[str, Any]:
@@ -97,6 +118,38 @@ def find_preset(name: str, presets: Mapping[str, Any] = PRESETS) -> Any:
     if name not in presets:
         raise ValueError(f"unknown preset {name!r}: choose from {', '.join(presets)}")
     return presets[name]
+
+
+# ---- caption ----------------------------------------------------------------------------
+
+
+def caption(args) -> None:
+    """Print the captions that CLIP finds nearest to a picture."""
+    import torch
+
+    from minidalle import DATA, weights
+    from minidalle.clip import features
+    from minidalle.datasets import to_tensor
+    from minidalle.datasets.pictures import open_picture
+    from minidalle.world import vocabulary
+
+    models = open_models(args)
+    bpe, clip, T = models.bpe, models.clip, models.clip.config.text_len
+    if args.among:
+        captions = [line.strip() for line in args.among.read_text("utf-8").splitlines()]
+        captions = [line for line in captions if line]
+    else:
+        folder = args.weights or DATA / args.preset
+        captions = vocabulary.captions(weights.read_about(folder / "clip.safetensors")["data"])
+    if not captions:
+        raise ValueError("there are no captions to choose among: name a file of some with --among")
+    picture = to_tensor(open_picture(args.picture, clip.config.image_size)[None])
+    with torch.no_grad():
+        texts = features(clip.encode_text, bpe.frames(captions, T, truncate=True), 256)
+        cosines = (texts @ features(clip.encode_image, picture)[0]).tolist()
+    nearest = sorted(zip(cosines, captions), reverse=True)[: args.keep]
+    for score, text in nearest:
+        print(f"{score:.4f}  {text}")
 
 
 # ---- train ------------------------------------------------------------------------------
@@ -310,14 +363,19 @@ def tokenize(args) -> None:
 
 def evaluate(args) -> None:
     """Measure the models on each part; print the date, the machine and the figures."""
-    from minidalle.evaluate import PARTS
+    from minidalle.evaluate import PARTS, parts_of
     from minidalle.evaluate import evaluate as measure
+    from minidalle.world.abilities import ABILITIES
 
-    parts = args.split or list(PARTS)
+    groups = {"abilities": list(ABILITIES)}
+    parts = [part for name in args.split or () for part in groups.get(name, [name])]
     for part in parts:
         if part not in PARTS:
-            raise ValueError(f"unknown split {part!r}: choose from {', '.join(PARTS)}")
-    results = measure(open_models(args), parts, args.captions, args.candidates, args.seed)
+            names = ", ".join([*groups, *PARTS])
+            raise ValueError(f"unknown split {part!r}: choose from {names}")
+    models = open_models(args)
+    parts = parts or parts_of(models)
+    results = measure(models, parts, args.captions, args.candidates, args.seed)
     if args.json:
         asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
         print(json.dumps({"date": today(), "machine": machine()} | asked | results, indent=2))

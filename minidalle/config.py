@@ -165,7 +165,7 @@ def _tiny() -> Preset:
 
 def _small() -> Preset:
     """64×64 pixels, 16×16 codes: hours on two CPU cores."""
-    vocab_size, text_len = 2048, 48
+    vocab_size, text_len = 2048, 32
     dvae = DVAEConfig(
         image_size=64, codebook_size=1024, width=256, blocks=2, code_width=64, patch=4
     )

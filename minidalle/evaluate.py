@@ -424,7 +424,7 @@ def _square(place: tuple[int, int, int], image_size: int = 32) -> tuple[int, int
     return round((top - margin) / square), round((left - margin) / square)
 
 
-PARTS = {
+SCENES = {  # measured with models of 32×32 pixels
     "judge": calibration,
     "limits": limits,
     "dvae": reconstruction,
@@ -432,6 +432,14 @@ PARTS = {
     "combination": exactness("combination"),
     "emoji": recognition,
     "diversity": diversity,
+}
+WORLD = {  # with models of 64×64
     "ability limits": ability_limits,
     "ability judge": ability_judge,
 } | {name: understanding(ability) for name, ability in ABILITIES.items()}
+PARTS = SCENES | WORLD
+
+
+def parts_of(models: Pretrained) -> list[str]:
+    """The names of the parts that these models can be measured by."""
+    return list(WORLD if models.dvae.config.image_size >= 64 else SCENES)

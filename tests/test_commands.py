@@ -243,6 +243,22 @@ def test_no_such_weights(tmp_path, refused):
     )
 
 
+# ---- caption ----------------------------------------------------------------------------
+
+
+def test_captions_of_a_picture(shipped, picture, tmp_path, capsys, refused):
+    among = tmp_path / "captions.txt"
+    among.write_text("a red star\n\na blue circle\ntwo green squares\n")
+    command = ["caption", str(picture), "--weights", str(shipped), "--keep", "2"]
+    assert main([*command, "--among", str(among)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    scores = [float(line.split()[0]) for line in lines]
+    assert len(lines) == 2 and scores == sorted(scores, reverse=True)
+    assert {line.split("  ")[1] for line in lines} < {*among.read_text().split("\n")}
+    among.write_text("\n")
+    assert "no captions" in refused(*command, "--among", among)
+
+
 # ---- train ------------------------------------------------------------------------------
 
 
@@ -389,6 +405,7 @@ def test_what_does_not_fit_is_refused_before_it_is_begun(tmp_path, capsys):
 def fake_measures(monkeypatch):
     module = types.ModuleType("minidalle.evaluate")
     module.PARTS = ("unseen", "combination")
+    module.parts_of = lambda models: list(module.PARTS)
     module.evaluate = lambda models, parts, captions, candidates, seed: {
         part: {"exact": 0.5, "captions": captions, "seed": seed} for part in parts
     }
