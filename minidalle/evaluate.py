@@ -8,27 +8,23 @@ Every rate comes with its standard error, under the same name and " ±". Drawing
 resemble each other, so it is the captions that are counted, not the drawings.
 """
 
-import math
-from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from minidalle import pipeline
 from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
-from minidalle.dvae import DVAE, codebook_use
+from minidalle.dvae import codebook_use
 from minidalle.pipeline import Pretrained
 from minidalle.plots import to_uint8
-from minidalle.world import emoji, emoji_judge, judge, painting, reader, scenes, spoil
+from minidalle.rates import Figures, entropy, mean, psnr, summary, through
+from minidalle.understanding import ability_judge, ability_limits, recognition_at_64, understanding
+from minidalle.world import emoji, emoji_judge, judge, painting, scenes, spoil
 from minidalle.world.abilities import ABILITIES
-from minidalle.world.ability import Ability, Facts
-from minidalle.world.canvas import UNITS
 
-Figures = dict[str, float]
 GUIDANCES, TEMPERATURES = (1.0, 1.25, 1.5, 2.0), (0.5, 0.7, 0.85, 1.0)  # of `diversity`
 
 
@@ -47,48 +43,7 @@ def evaluate(
     return {part: PARTS[part](models, captions, candidates, seed, draw) for part in parts}
 
 
-# ---- statistics -------------------------------------------------------------------------
-
-
-def mean(name: str, values) -> Figures:
-    """The mean of the values, one for each caption, and its standard error.
-
-    >>> mean("heads", [1, 0, 1, 0])
-    {'heads': 0.5, 'heads ±': 0.28867513459481287}
-    """
-    values = np.asarray(values, float)
-    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return {name: float(values.mean()), f"{name} ±": float(error)}
-
-
-def entropy(outcomes: list) -> float:
-    """How varied the outcomes are, in bits: log₂ k if k are equally frequent.
-
-    A small sample looks less varied than what it was drawn from; Miller and Madow's (1955)
-    correction adds what is missing on average.
-
-    >>> entropy(["left"] * 8)
-    0.0
-    """
-    counts = np.array(list(Counter(outcomes).values()))
-    p = counts / counts.sum()
-    correction = (len(p) - 1) / (2 * counts.sum() * math.log(2))
-    return float(-(p * np.log2(p)).sum() + correction)
-
-
-def psnr(pictures: Tensor, originals: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture (B, 3, H, W) in [0, 1], in dB: (B,)."""
-    return -10 * (pictures - originals).square().mean((1, 2, 3)).log10()
-
-
 # ---- the dVAE, and the judge on pictures that went through it ----------------------------
-
-
-@torch.no_grad()
-def through(dvae: DVAE, pictures: np.ndarray) -> np.ndarray:
-    """Encode and decode pictures, uint8 (B, H, W, 3)."""
-    chunks = to_tensor(pictures).split(64)
-    return np.concatenate([to_uint8(dvae.decode(dvae.encode(chunk))).numpy() for chunk in chunks])
 
 
 def reconstruction(
@@ -198,121 +153,6 @@ def exactness(wanted: str) -> Callable[..., Figures]:
         return summary(np.array(exact), np.array(read), {n: np.array(p) for n, p in picked.items()})
 
     return measure
-
-
-def summary(exact: np.ndarray, read: np.ndarray, picked: dict[int, np.ndarray]) -> Figures:
-    """Rates of drawings (captions, candidates) and of CLIP's choice among n (captions,)."""
-    figures = mean("single samples", exact.mean(1))
-    figures |= mean("single samples, reading only", read.mean(1))
-    for n, right in picked.items():
-        figures |= mean(f"best of {n}", right)
-    figures |= mean(f"any of {exact.shape[1]}", exact.any(1))
-    most = max(picked)
-    if most > 8:  # the same captions: their differences vary less than either rate
-        figures |= mean(f"best of {most} - best of 8", picked[most].astype(float) - picked[8])
-    return figures
-
-
-# ---- the abilities at 64×64 ---------------------------------------------------------------
-
-
-def real_ones(ability: Ability, rng: Random, count: int) -> tuple[list[Facts], list[Facts]]:
-    """Facts that training never showed, said and settled."""
-    said = [ability.sample(rng, held_out=True) for _ in range(count)]
-    return said, [ability.settle(facts, rng) for facts in said]
-
-
-def paintings(ability: Ability, settled: list[Facts]) -> np.ndarray:
-    """The pictures of settled facts."""
-    return np.stack([ability.paint(facts) for facts in settled])
-
-
-def ability_limits(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
-) -> Figures:
-    """What `reader.LIMITS` would be with this dVAE."""
-    figures = {}
-    for name, ability in ABILITIES.items():
-        said, settled = real_ones(ability, Random(f"{seed} limits"), captions)
-        decoded = through(models.dvae, paintings(ability, settled))
-        readings = reader.examine(ability, decoded)
-        right = [r for s, r in zip(said, readings) if not reader.differences(ability, s, r.facts)]
-        figures[f"{name}, worst"] = float(np.quantile([r.worst for r in right], 0.995))
-        figures[f"{name}, detail"] = float(np.quantile([r.detail for r in right], 0.01))
-    return figures
-
-
-def ability_judge(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
-) -> Figures:
-    """How many real pictures of each ability its judge calls exact, and how many spoilt ones."""
-    figures = {}
-    for name, ability in ABILITIES.items():
-        rng = Random(f"{seed} judge")
-        said, settled = real_ones(ability, rng, captions)
-        near = [facts | ability.near_miss(s, rng) for s, facts in zip(said, settled)]
-        real, missed = (through(models.dvae, paintings(ability, some)) for some in (settled, near))
-        shown = {
-            "real, through the dVAE": real,
-            "near misses, through the dVAE": missed,
-            "through the dVAE, then a quarter painted over": spoil.paint_over(real, rng),
-            "through the dVAE, then blurred 3×3": spoil.blur(real, 3),
-        }
-        for what, pictures in shown.items():
-            readings = reader.examine(ability, pictures)
-            exact = [not reader.faults(ability, s, r) for s, r in zip(said, readings)]
-            figures |= mean(f"{name}: {what}", exact)
-    return figures
-
-
-def understanding(ability: Ability) -> Callable[..., Figures]:
-    """The exact rate of held-out captions of an ability, and the rate of each of its fields."""
-
-    def measure(
-        models: Pretrained,
-        captions: int,
-        candidates: int,
-        seed: int,
-        draw: Callable = pipeline.draw,
-    ) -> Figures:
-        rng = Random(f"{seed} {ability.name}")
-        said, settled = real_ones(ability, rng, captions)
-        sizes = [n for n in (1, 2, 4, 8, 16, 32, 64, 128) if n <= candidates]
-        exact, read, picked = [], [], {n: [] for n in sizes}
-        fields = {field: [] for field in ability.fields}
-        for i, facts in enumerate(tqdm(said, desc=ability.name)):
-            how = given_part(ability, settled[i], models.dvae.config.grid)
-            drawing = draw(
-                models, ability.caption_of(facts), candidates, candidates, seed=seed + i, **how
-            )
-            readings = reader.examine(ability, to_uint8(drawing.pictures).numpy())
-            wrong = [reader.differences(ability, facts, seen.facts) for seen in readings]
-            exact.append([not reader.faults(ability, facts, seen) for seen in readings])
-            read.append([not some for some in wrong])
-            for field in fields:
-                if field in facts:
-                    fields[field].append(np.mean([field not in some for some in wrong]))
-            for n in sizes:
-                picked[n].append(exact[-1][next(int(k) for k in drawing.order if k < n)])
-        figures = summary(
-            np.array(exact), np.array(read), {n: np.array(p) for n, p in picked.items()}
-        )
-        rates = {field: float(np.mean(values)) for field, values in fields.items() if values}
-        figures |= {f"single samples, {field} read right": rate for field, rate in rates.items()}
-        # Composition often succeeds as the product of its parts (Okawa et al. 2023).
-        return figures | {
-            "single samples, product of the fields": float(np.prod(list(rates.values())))
-        }
-
-    return measure
-
-
-def given_part(ability: Ability, settled: Facts, grid: int) -> dict:
-    """For an ability in which part of the picture is given: that part, for `pipeline.draw`."""
-    if ability.box is None:
-        return {}
-    box = tuple(side * grid // UNITS for side in ability.box)
-    return {"given": to_tensor(ability.paint(settled)[None])[0], "box": box}
 
 
 # ---- drawings of emoji ------------------------------------------------------------------
@@ -436,6 +276,7 @@ SCENES = {  # measured with models of 32×32 pixels
 WORLD = {  # with models of 64×64
     "ability limits": ability_limits,
     "ability judge": ability_judge,
+    "emoji at 64": recognition_at_64,
 } | {name: understanding(ability) for name, ability in ABILITIES.items()}
 PARTS = SCENES | WORLD
 

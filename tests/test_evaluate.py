@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from minidalle import evaluate, pipeline
+from minidalle import evaluate, pipeline, rates
 from minidalle.datasets import to_tensor
 from minidalle.world import emoji, emoji_judge, judge, painting, scenes, spoil
 
@@ -28,21 +28,21 @@ def drawing(pictures: list[np.ndarray], order: list[int]) -> SimpleNamespace:
 
 def test_psnr_of_a_tenth_is_20_db():
     black = torch.zeros(2, 3, 4, 4)
-    assert evaluate.psnr(black + 0.1, black).tolist() == pytest.approx([20, 20])
+    assert rates.psnr(black + 0.1, black).tolist() == pytest.approx([20, 20])
 
 
 def test_standard_error_is_how_far_means_scatter():
     rng = np.random.default_rng(0)
     samples = rng.random((2000, 50)) < 0.3
-    errors = [evaluate.mean("rate", sample)["rate ±"] for sample in samples]
+    errors = [rates.mean("rate", sample)["rate ±"] for sample in samples]
     assert np.mean(errors) == pytest.approx(samples.mean(1).std(), rel=0.05)
 
 
 def test_entropy():
-    assert evaluate.entropy([1] * 9) == 0
-    assert evaluate.entropy([0, 1] * 1000) == pytest.approx(1, abs=0.001)
+    assert rates.entropy([1] * 9) == 0
+    assert rates.entropy([0, 1] * 1000) == pytest.approx(1, abs=0.001)
     rng = np.random.default_rng(0)  # a small sample of eight equal outcomes, on average
-    few = [evaluate.entropy(rng.integers(0, 8, 32).tolist()) for _ in range(500)]
+    few = [rates.entropy(rng.integers(0, 8, 32).tolist()) for _ in range(500)]
     assert np.mean(few) == pytest.approx(3, abs=0.02)
 
 
@@ -80,7 +80,7 @@ def test_best_of_many_and_of_few_are_compared_in_pairs():
     """They differ for one caption in four: the paired error knows that, the single ones do not."""
     exact = np.ones((100, 16), bool)
     few, many = np.arange(100) % 2 == 0, np.arange(100) % 4 != 3
-    figures = evaluate.summary(exact, exact, {8: few, 16: many})
+    figures = rates.summary(exact, exact, {8: few, 16: many})
     assert figures["best of 16 - best of 8"] == 0.25
     assert figures["best of 16 - best of 8 ±"] == pytest.approx(math.sqrt(0.25 * 0.75 / 99))
 
@@ -89,7 +89,7 @@ def test_best_of_many_and_of_few_are_compared_in_pairs():
 def test_the_judge_passes_real_pictures_and_no_spoilt_ones(models):
     """98 % of real pictures through the dVAE: other scenes than those that set the limits."""
     asked, real = evaluate.fresh(Random("test"), 600)
-    seen = judge.examine(evaluate.through(models.dvae, real))
+    seen = judge.examine(rates.through(models.dvae, real))
     passed = [not judge.faults(*pair) for pair in zip(asked, seen)]
     figures = evaluate.calibration(models, captions=80, candidates=1, seed=1)
     rates = {name: rate for name, rate in figures.items() if "±" not in name}

@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 
-from minidalle.world import emoji
+from minidalle.world import emoji, objects
 from minidalle.world.spoil import blur
 
 WHITE = (255, 255, 255)
@@ -24,12 +24,14 @@ SHIFTS = tuple(product((-1, 0, 1), repeat=2))  # down and to the right
 
 
 def nearest(pictures: np.ndarray, without: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """The nearest picture of the pack, and how far it is, for each of uint8 (B, 32, 32, 3).
+    """The nearest picture of the pack, and how far it is, for each of uint8 (B, S, S, 3).
+
+    S is 32 or 64.
 
     Picture `without[b]` of the pack (B,) is left out for picture b. Returns indices (B,) into the
     pack and root mean square distances (B,) of blurred pixel values from 0 to 255.
     """
-    pack = _blurred_pack()  # (P, 3072)
+    pack = _blurred_pack(pictures.shape[1])  # (P, S · S · 3)
     best = np.full((len(pictures), len(pack)), np.inf, np.float32)
     for down, right in SHIFTS:
         moved = _shifted(pictures, down, right)
@@ -44,8 +46,9 @@ def nearest(pictures: np.ndarray, without: np.ndarray | None = None) -> tuple[np
 
 
 @cache
-def _blurred_pack() -> np.ndarray:
-    pictures = emoji.compose(emoji.load_pack().pixels, WHITE)
+def _blurred_pack(size: int) -> np.ndarray:
+    pixels = objects.pixels() if size == 64 else emoji.load_pack().pixels
+    pictures = emoji.compose(pixels, WHITE)
     return blur(pictures, 3).reshape(len(pictures), -1).astype(np.float32)
 
 

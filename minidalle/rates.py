@@ -1,0 +1,65 @@
+"""What the figures of evaluate.py and understanding.py are made of: rates and their errors."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minidalle.datasets import to_tensor
+from minidalle.dvae import DVAE
+from minidalle.plots import to_uint8
+
+Figures = dict[str, float]
+
+
+def mean(name: str, values) -> Figures:
+    """The mean of the values, one for each caption, and its standard error.
+
+    >>> mean("heads", [1, 0, 1, 0])
+    {'heads': 0.5, 'heads ±': 0.28867513459481287}
+    """
+    values = np.asarray(values, float)
+    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return {name: float(values.mean()), f"{name} ±": float(error)}
+
+
+def entropy(outcomes: list) -> float:
+    """How varied the outcomes are, in bits: log₂ k if k are equally frequent.
+
+    A small sample looks less varied than what it was drawn from; Miller and Madow's (1955)
+    correction adds what is missing on average.
+
+    >>> entropy(["left"] * 8)
+    0.0
+    """
+    counts = np.array(list(Counter(outcomes).values()))
+    p = counts / counts.sum()
+    correction = (len(p) - 1) / (2 * counts.sum() * math.log(2))
+    return float(-(p * np.log2(p)).sum() + correction)
+
+
+def psnr(pictures: Tensor, originals: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture (B, 3, H, W) in [0, 1], in dB: (B,)."""
+    return -10 * (pictures - originals).square().mean((1, 2, 3)).log10()
+
+
+@torch.no_grad()
+def through(dvae: DVAE, pictures: np.ndarray) -> np.ndarray:
+    """Encode and decode pictures, uint8 (B, H, W, 3)."""
+    chunks = to_tensor(pictures).split(64)
+    return np.concatenate([to_uint8(dvae.decode(dvae.encode(chunk))).numpy() for chunk in chunks])
+
+
+def summary(exact: np.ndarray, read: np.ndarray, picked: dict[int, np.ndarray]) -> Figures:
+    """Rates of drawings (captions, candidates) and of CLIP's choice among n (captions,)."""
+    figures = mean("single samples", exact.mean(1))
+    figures |= mean("single samples, reading only", read.mean(1))
+    for n, right in picked.items():
+        figures |= mean(f"best of {n}", right)
+    figures |= mean(f"any of {exact.shape[1]}", exact.any(1))
+    most = max(picked)
+    if most > 8:  # the same captions: their differences vary less than either rate
+        figures |= mean(f"best of {most} - best of 8", picked[most].astype(float) - picked[8])
+    return figures
