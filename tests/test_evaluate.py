@@ -92,12 +92,12 @@ def test_the_judge_passes_real_pictures_and_no_spoilt_ones(models):
     seen = judge.examine(rates.through(models.dvae, real))
     passed = [not judge.faults(*pair) for pair in zip(asked, seen)]
     figures = evaluate.calibration(models, captions=80, candidates=1, seed=1)
-    rates = {name: rate for name, rate in figures.items() if "±" not in name}
+    shares = {name: rate for name, rate in figures.items() if "±" not in name}
     print(f"\n  {np.mean(passed):6.1%}  of 600 real pictures, through the dVAE; of 80:")
-    for name, rate in rates.items():
+    for name, rate in shares.items():
         print(f"  {rate:6.1%}  {name}")
     assert np.mean(passed) >= 0.98
-    for name, rate in rates.items():
+    for name, rate in shares.items():
         if "near miss" in name or "painted over" in name and "only" not in name:
             assert rate <= 0.01, name
 

@@ -48,6 +48,8 @@ def test_held_out_outfits():
         for _ in range(4000)
     ]
     assert 0.2 < sum(map(OUTFITS.held_out, drawn)) / len(drawn) < 0.26
+    of_the_announcement = "a penguin with a red hat, yellow gloves, a blue shirt and green trousers"
+    assert OUTFITS.held_out(OUTFITS.parse(of_the_announcement))
     held = next(facts for facts in drawn if OUTFITS.held_out(facts))
     assert OUTFITS.held_out(held | {"animal": "frog"})  # whoever wears it
     single = [{"animal": "cat", garment: "red"} for garment in GARMENTS]

@@ -264,8 +264,8 @@ def draw(size: int, left: int, bottom: int, facing: str, thing: str, place: str,
 
 
 def held_out(facts: Facts) -> bool:
-    """An eighth of the pairs of thing and time."""
-    return one_in(8, facts["thing"], "lit", facts["time"])
+    """About an eighth of the pairs of thing and time, the capybara at sunrise among them."""
+    return one_in(8, facts["time"], "while", facts["thing"])
 
 
 DAYLIGHT = Ability(
