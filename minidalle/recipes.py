@@ -35,6 +35,7 @@ SCENES_TO_EMOJI = {"clip": 3, "dalle": 7}  # scenes per emoji in a batch of both
 ABILITIES_TO_EMOJI = 4  # the same for the transformer and the world at 64×64
 CAPTION_DROPOUT = 0.1  # share of captions replaced by the empty one, for guidance
 THROUGH_DVAE = 0.5  # share of CLIP's pictures that pass through the dVAE
+INVERTED = 1 / 16  # share of pictures whose colours are inverted for the dVAE at 64×64
 VISIBLE = 8  # summed pixel difference above which a corruption is visible
 
 
@@ -72,6 +73,9 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
         mirrored = torch.rand(train.batch_size, generator=generator)[part] < 0.5
         images = to_tensor(source.load(items[part]))
         images = torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+        if data == "world":  # where a picture may be asked for in colours that none of it has
+            inverted = torch.rand(train.batch_size, generator=generator)[part] < INVERTED
+            images = torch.where(inverted[:, None, None, None], 1 - images, images)
         soft = step / train.steps < terms.hard_from
         return images, noise_of(step, part) if soft else torch.empty(0)
 
