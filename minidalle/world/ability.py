@@ -14,7 +14,7 @@ than the table of its fields and the code that draws it.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import product
 from random import Random
 from zlib import crc32
@@ -147,15 +147,8 @@ class Ability:
         return settled.keys() - self.free.keys() in self._kinds and self.valid(settled)
 
     def paint(self, settled: Facts, size: int = 64) -> np.ndarray:
-        """The picture of settled facts: uint8 (size, size, 3). Not to be changed."""
-        return _painted(self, tuple(sorted(settled.items())), size)
-
-
-@lru_cache(maxsize=20_000)
-def _painted(ability: Ability, settled: tuple, size: int) -> np.ndarray:
-    picture = ability.draw(size, **dict(settled))
-    picture.flags.writeable = False
-    return picture
+        """The picture of settled facts: uint8 (size, size, 3)."""
+        return self.draw(size, **settled)
 
 
 _BRACES = re.compile(r"\{(?:(?P<form>a|many) )?(?P<field>\w+)\}")
