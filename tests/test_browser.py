@@ -134,7 +134,8 @@ def test_run_all_cells_of_notebook_00(folder, lab, browser):
     click(".lm-MenuBar-itemLabel", "Run")
     click(".lm-Menu-itemLabel", "Run All Cells")
     wait_for(finished, 300, "end of the notebook")
-    assert [cell["execution_count"] for cell in saved()] == list(range(1, len(saved()) + 1))
+    cells = wait_for(saved, 30, "saved notebook")
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     wide = "return [...document.querySelectorAll('.jp-RenderedImage img')].map(i => i.naturalWidth)"
     browser.execute_script("document.querySelector('.jp-Notebook').scrollTo(0, 0)")
     assert wait_for(lambda: browser.execute_script(wide), 30, "picture")[0] > 100
