@@ -20,7 +20,7 @@ from torch import Tensor
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, clip_loss, end_positions
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, TrainConfig
-from minidalle.datasets import Mixture, Pictures, open_data, shares, to_tensor
+from minidalle.datasets import Abilities, Mixture, Pictures, open_data, shares, to_tensor
 from minidalle.datasets.pictures import dvae_crop
 from minidalle.datasets.shards import Shards
 from minidalle.datasets.tokens import Maker, Tokens, token_files
@@ -45,6 +45,15 @@ def seeded(seed: int, step: int, use: str = "batch") -> tuple[Random, torch.Gene
     return rng, torch.Generator().manual_seed(rng.getrandbits(62))
 
 
+def training_data(data: str, image_size: int, **how):
+    """The source of that name, ready for a long training."""
+    source = open_data(data, image_size, **how)
+    for part in source.sources if isinstance(source, Mixture) else [source]:
+        if isinstance(part, Abilities):
+            part.draw_ahead()
+    return source
+
+
 # ---- the tokenizers ---------------------------------------------------------------------
 
 
@@ -65,7 +74,7 @@ def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
 def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms: DVAELoss) -> Job:
     """Pictures only, each mirrored half of the time (paper, appendix A.2)."""
     torch.manual_seed(seed)
-    source, model = open_data(data, config.image_size, crop=dvae_crop), DVAE(config)
+    source, model = training_data(data, config.image_size, crop=dvae_crop), DVAE(config)
 
     def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
         rng, generator = seeded(seed, step)
@@ -132,7 +141,7 @@ def clip_job(
     have no caption.
     """
     torch.manual_seed(seed)
-    source = open_data(
+    source = training_data(
         data, config.image_size, near_misses=3, scenes_to_emoji=SCENES_TO_EMOJI["clip"]
     )
     model, device = CLIP(config), dvae.codebook.weight.device
@@ -298,7 +307,7 @@ def stored_examples(tokens: Tokens, size: int) -> Examples:
 
 def encoded_examples(data: str, size: int, seed: int, framed: Callable, dvae: DVAE) -> Examples:
     """The same from captions and pictures; framed(captions, seeds) returns the texts."""
-    source = open_data(data, dvae.config.image_size)
+    source = training_data(data, dvae.config.image_size)
     sources = source.sources if isinstance(source, Mixture) else [source]
     to_emoji = ABILITIES_TO_EMOJI if data == "world" else SCENES_TO_EMOJI["dalle"]
     sizes = shares(len(sources), size, to_emoji)
