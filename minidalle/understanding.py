@@ -56,7 +56,7 @@ def ability_judge(
     for name, ability in ABILITIES.items():
         rng = Random(f"{seed} judge")
         said, settled = real_ones(ability, rng, captions)
-        near = [facts | ability.near_miss(s, rng) for s, facts in zip(said, settled)]
+        near = [ability.settle(ability.near_miss(facts, rng), rng) for facts in said]
         real, missed = (through(models.dvae, paintings(ability, some)) for some in (settled, near))
         shown = {
             "real, through the dVAE": real,

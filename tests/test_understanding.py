@@ -61,3 +61,9 @@ def test_limits_and_judges_name_every_ability(models, monkeypatch):
     assert figures["stacks: real, through the dVAE"] == 1
     assert figures["stacks: near misses, through the dVAE"] == 0
     assert figures["matrices: through the dVAE, then a quarter painted over"] < 1
+
+
+def test_a_judge_without_limits_says_so(monkeypatch):
+    monkeypatch.setattr(reader, "LIMITS", {})
+    with pytest.raises(ValueError, match="stacks has no limits yet"):
+        reader.faults(ABILITIES["stacks"], {}, reader.Reading({}, 0, 1))

@@ -62,7 +62,9 @@ def faults(
     ability: Ability, wanted: Facts, seen: Reading, limits: Limits | None = None
 ) -> list[str]:
     """What is wrong: [] if the drawing is exact, else fields, "smeared" or "blurred"."""
-    limits = limits or LIMITS[ability.name]
+    limits = limits or LIMITS.get(ability.name)
+    if limits is None:
+        raise ValueError(f"the judge of {ability.name} has no limits yet: see `reader.LIMITS`")
     wrong = differences(ability, wanted, seen.facts)
     wrong += ["smeared"] * (seen.worst > limits.worst)
     return wrong + ["blurred"] * (seen.detail < limits.detail)
