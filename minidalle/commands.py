@@ -215,12 +215,19 @@ def train_model(args) -> None:
     from minidalle import training
     from minidalle.models import MODELS
     from minidalle.scale.attention import fast_attention
-    from minidalle.scale.launch import check_memory, explaining_lack_of_memory, make_runtime
+    from minidalle.scale.launch import (
+        check_memory,
+        explaining_lack_of_memory,
+        make_runtime,
+        settle_bf16,
+    )
 
     row = MODELS[args.model]
     runtime = make_runtime(args, row)
     try:
         checkpoint = runtime.checkpoint(args.out / f"{row.name}.checkpoint")
+        if news := settle_bf16(args, checkpoint, runtime):
+            say(runtime, news)
         sizes = find_preset(args.preset, row.presets)
         config = stored_config(checkpoint, args.steps) if args.resume else sizes.train[row.name]
         if args.model == "dalle":
@@ -235,6 +242,7 @@ def train_model(args) -> None:
                      "Ctrl-C stops, --resume continues")  # fmt: skip
         about = {"command": command_line(args, config), "seed": args.seed}
         about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
+        about |= {"bf16": args.bf16}
         how = {"save_every": 60 * args.save_every, "runtime": runtime}
         with explaining_lack_of_memory():
             training.train(job, config, args.out, args.resume, **how, **about)
@@ -318,7 +326,7 @@ def command_line(args, config: TrainConfig) -> str:
     return (
         f"minidalle train {args.model} --preset {args.preset} "
         f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
-        f"--seed {args.seed} --steps {config.steps}"
+        f"--seed {args.seed} --steps {config.steps}" + " --bf16" * args.bf16
     )
 
 

@@ -109,6 +109,7 @@ class TrainConfig:
     weight_decay: float = 0.0  # on matrices only
     grad_clip: float = 1.0  # the largest gradient norm
     ema_decay: float = 0.99  # of the exponential moving average of the weights, per step
+    muon: bool = False  # Muon instead of AdamW for the matrices inside the blocks
 
 
 @dataclass(frozen=True)

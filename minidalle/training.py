@@ -14,7 +14,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,18 +87,33 @@ class Job:
 # ---- the state of a run -----------------------------------------------------------------
 
 
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices and kernels only, not on biases, gains or embeddings."""
-    decay, keep, scalars = [], [], []
-    for module in model.modules():
+def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """AdamW with weight decay on matrices and kernels only, not on biases, gains or embeddings.
+
+    With config.muon, the matrices inside blocks get Muon (Jordan et al. 2024): it makes each
+    update orthogonal, so that all directions of a matrix learn at the same pace, where AdamW
+    mostly moves the few that dominate the gradient. The update is scaled to the size of AdamW's
+    (Liu et al. 2025, arXiv 2502.16982), so one learning rate serves both.
+    """
+    decay, keep, scalars, hidden = [], [], [], []
+    for path, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             is_embedding = isinstance(module, nn.Embedding) or name.endswith("embedding")
             is_matrix = parameter.ndim > 1 and not is_embedding
-            (decay if is_matrix else keep if parameter.ndim else scalars).append(parameter)
+            if config.muon and parameter.ndim == 2 and "blocks." in path:
+                hidden.append(parameter)
+            else:
+                (decay if is_matrix else keep if parameter.ndim else scalars).append(parameter)
     groups = [{"params": decay, "weight_decay": config.weight_decay}]
     # Scalars, which are never sharded, must not be mixed with parameters that are.
     groups += [{"params": group, "weight_decay": 0.0} for group in (keep, scalars) if group]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
+    ]
+    if hidden:
+        how = {"weight_decay": config.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
+        optimizers.append(torch.optim.Muon(hidden, lr=config.lr, **how))
+    return optimizers
 
 
 class State:
@@ -110,17 +125,21 @@ class State:
         self.model, self.ema = job.model, copy.deepcopy(job.model).requires_grad_(False)
         self.called = runtime.prepare(self.model, True, job.start, job.partly_frozen)
         runtime.prepare(self.ema, False, job.start)
-        self.optimizer = make_optimizer(self.model, config)
+        self.optimizers = make_optimizers(self.model, config)
         self.sums: Numbers = {}
+
+    def moments(self) -> Iterator[tuple[nn.Parameter, dict[str, Tensor], bool]]:
+        """Each parameter that is trained, its moments so far, and whether Muon has it."""
+        for optimizer in self.optimizers:
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                yield parameter, optimizer.state[parameter], isinstance(optimizer, torch.optim.Muon)
 
     def tensors(self) -> Numbers:
         """The state as named tensors, or this process's shards of them."""
         named = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         named |= {f"ema.{name}": t for name, t in self.ema.state_dict().items()}
         named |= {f"sums.{name}": t for name, t in self.sums.items()}
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        for i, parameter in enumerate(parameters):
-            moments = self.optimizer.state[parameter]
+        for i, (_, moments, _) in enumerate(self.moments()):
             named |= {f"optimizer.{i}.{name}": t for name, t in moments.items()}
         return named
 
@@ -139,12 +158,11 @@ class State:
         about = checkpoint.about()
         if different := differences(run, about):
             raise ValueError(f"{checkpoint.path} belongs to another run: {', '.join(different)}")
-        for group in self.optimizer.param_groups:
-            for p in group["params"]:
-                self.optimizer.state[p] = {"step": torch.zeros((), device=self.runtime.device)}
-                self.optimizer.state[p] |= {
-                    n: torch.zeros_like(p) for n in ("exp_avg", "exp_avg_sq")
-                }
+        for parameter, moments, by_muon in self.moments():
+            if not by_muon:
+                moments["step"] = torch.zeros((), device=self.runtime.device)
+            for name in ["momentum_buffer"] if by_muon else ["exp_avg", "exp_avg_sq"]:
+                moments[name] = torch.zeros_like(parameter)
         self.sums = {n: torch.zeros(size, dtype=torch.float64) for n, size in about["sums"].items()}
         checkpoint.fill(self.tensors())
         self.step = about["step"]
@@ -185,7 +203,8 @@ def differences(run: dict, about: dict) -> list[str]:
 def take_step(job: Job, config: TrainConfig, state: State) -> None:
     """One training step; adds its loss, parts and times to state.sums."""
     runtime, begin, waited, found = state.runtime, time.perf_counter(), 0.0, {}
-    state.optimizer.zero_grad()
+    for optimizer in state.optimizers:
+        optimizer.zero_grad()
     if state.step == round(job.load_ema_at * config.steps):
         state.load_ema()
     for part in range(runtime.grad_accum_steps):
@@ -208,9 +227,10 @@ def take_step(job: Job, config: TrainConfig, state: State) -> None:
             raise FloatingPointError(
                 f"{job.name}: the {what} of step {state.step + 1} is not finite"
             )
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(config, state.step)
-    state.optimizer.step()
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, state.step)
+        optimizer.step()
     state.update_ema(config.ema_decay)
     state.step += 1
     means["steps"] = torch.tensor(1.0, dtype=torch.float64)
@@ -239,7 +259,7 @@ def train(
     checkpoint, table = runtime.checkpoint(out / f"{job.name}.checkpoint"), out / f"{job.name}.csv"
     run = {
         "config": weights.plain(config),
-        "run": {name: about.get(name) for name in ("seed", "data")},
+        "run": {name: about.get(name) for name in ("seed", "data", "bf16")},
     }
     if resume:
         without_steps = {name: value for name, value in run["config"].items() if name != "steps"}

@@ -21,6 +21,7 @@ from minidalle import config, pipeline, plots, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.commands import table
+from minidalle.scale import launch
 
 T = 16
 CAPTION = "a red star"
@@ -303,6 +304,20 @@ def test_a_resumed_run_reaches_the_same_weights(photos, tmp_path, capsys, monkey
     assert train("dvae", photos, stopped, "--resume") == 0
     ours, theirs = [weights.read_tensors(f / "dvae.safetensors")[0] for f in (straight, stopped)]
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_bf16_is_left_out_where_it_is_slow_and_kept_by_a_resumed_run(
+    photos, tmp_path, capsys, monkeypatch
+):
+    for out, speed, kept in ((tmp_path / "slow", 0.7, False), (tmp_path / "fast", 2.5, True)):
+        monkeypatch.setattr(launch, "bf16_speed", lambda speed=speed: speed)
+        assert train("dvae", photos, out, "--steps", "1", "--bf16") == 0
+        said = capsys.readouterr().out
+        assert f"{speed} times as fast" in said and ("left out" in said) is not kept
+        assert train("dvae", photos, out, "--steps", "2", "--resume") == 0
+        about = weights.read_about(out / "dvae.safetensors")
+        assert about["bf16"] is kept and about["command"].endswith("--bf16") is kept
+        assert "times as fast" not in capsys.readouterr().out
 
 
 def test_minutes_become_steps(photos, tmp_path, monkeypatch):

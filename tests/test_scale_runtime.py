@@ -99,9 +99,9 @@ def job_of(name, bpe, dvae, meta=False):
     return recipes.dalle_job(sizes, CONFIG, "scenes", 3, bpe, dvae, 0.1, meta)
 
 
-def six_steps(runtime, job):
+def six_steps(runtime, job, muon=False):
     """Loss, gradient norm and a sum over the averaged weights, after each of six steps."""
-    config = replace(CONFIG, batch_size=8) if job.name == "clip" else CONFIG
+    config = replace(CONFIG, muon=muon, batch_size=8 if job.name == "clip" else CONFIG.batch_size)
     state, seen, norms, clip = State(job, config, runtime), [], [], runtime.clip_grad
     runtime.clip_grad = lambda *args: norms.append(clip(*args)) or norms[-1]
     for _ in range(CONFIG.steps):
@@ -123,11 +123,10 @@ def single(recompute=False, bf16=False, **how):
     return SingleProcess(tune=partial(tune_blocks, recompute=recompute, bf16=bf16), **how)
 
 
-def in_processes(name, how, bpe, dvae):
+def in_processes(name, how, bpe, dvae, muon=False):
     runtime = distributed(name, **how)
-    seen = six_steps(
-        runtime, job_of(name, bpe, dvae, meta=name == "dalle" and how["share"] != "ddp")
-    )
+    meta = name == "dalle" and how["share"] != "ddp"
+    seen = six_steps(runtime, job_of(name, bpe, dvae, meta=meta), muon)
     runtime.close()
     return seen
 
@@ -154,7 +153,14 @@ def test_many_processes_compute_what_one_does(name, bpe, dvae):
         if name != "dalle" and ("grad_accum_steps" in how or "recompute" in how):
             continue
         seen = np.array(together(size, in_processes, name, how, bpe, dvae)[0])
-        assert seen == pytest.approx(alone, rel=1e-5), way
+        assert seen == pytest.approx(alone, rel=5e-5), way
+
+
+def test_muon_in_shards(bpe, dvae):
+    """Muon computes in bfloat16, so the sums agree less closely."""
+    alone = np.array(six_steps(single(), job_of("dalle", bpe, dvae), muon=True))
+    seen = together(2, in_processes, "dalle", {"share": "fsdp"}, bpe, dvae, True)[0]
+    assert np.array(seen) == pytest.approx(alone, rel=2e-3)
 
 
 def three_steps(runtime, job):

@@ -23,14 +23,16 @@ from minidalle.training import (
     Job,
     half_cosine,
     learning_rate,
-    make_optimizer,
+    make_optimizers,
     steps_in,
     train,
 )
 from minidalle.transformer import DALLE
 from minidalle.world import painting, scenes
 
-CONFIG = TrainConfig(steps=6, batch_size=4, lr=1e-2, final_lr=1e-3, warmup=2, weight_decay=0.1)
+CONFIG = TrainConfig(
+    steps=6, batch_size=4, lr=1e-2, final_lr=1e-3, warmup=2, weight_decay=0.1, muon=True
+)
 TIMES = ("data_share", "examples_per_second")  # what a stop may change in the log
 
 
@@ -267,7 +269,8 @@ def test_only_matrices_and_kernels_decay():
             self.attention = nn.MultiheadAttention(2, 1, bias=False)
 
     model = Everything()
-    decay, keep = make_optimizer(model, CONFIG).param_groups
+    [adamw] = make_optimizers(model, CONFIG)
+    decay, keep = adamw.param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     attention = {"attention.in_proj_weight", "attention.out_proj.weight"}
     assert {names[id(p)] for p in decay["params"]} == {"linear.weight", "conv.weight"} | attention
@@ -275,6 +278,20 @@ def test_only_matrices_and_kernels_decay():
         names[id(p)] for p in decay["params"]
     }
     assert (decay["weight_decay"], keep["weight_decay"]) == (0.1, 0)
+
+
+def test_muon_moves_all_directions_of_a_hidden_matrix_alike():
+    """An update's singular values are about 0.2 lr √(longer side); AdamW has the other matrices."""
+    job, config = dalle_job(), replace(CONFIG, warmup=0, weight_decay=0.0)
+    state = training.State(job, config)
+    before = {name: p.detach().clone() for name, p in job.model.named_parameters()}
+    training.take_step(job, config, state)
+    moved = {name: p.detach() - before[name] for name, p in job.model.named_parameters()}
+    for name in ("qkv", "out", "up", "down"):
+        update = moved[f"blocks.1.{name}.weight"]
+        size = torch.linalg.svdvals(update) / (0.2 * config.lr * max(update.shape) ** 0.5)
+        assert size.max() < 1.25 and size.quantile(0.1) > 0.6, name
+    assert moved["image_head.weight"].abs().max().item() == pytest.approx(config.lr, rel=1e-3)
 
 
 def test_one_step_equals_adamw_by_hand():

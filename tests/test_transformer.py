@@ -10,7 +10,7 @@ from torch import nn
 
 from minidalle.config import DALLEConfig, TrainConfig
 from minidalle.masks import row_mask
-from minidalle.training import make_optimizer
+from minidalle.training import make_optimizers
 from minidalle.transformer import DALLE, attention, attention_weights
 
 # V = 10, start-of-text is 10, pads are 10 + 1 + position; layers: row, column, convolutional.
@@ -145,7 +145,8 @@ def test_twelve_billion_parameters():
 
 def test_init_and_weight_decay_follow_the_table():
     model = DALLE(DALLEConfig(100, 8, 64, 4, width=64, depth=2, heads=2, kernel=3))
-    groups = make_optimizer(model, TrainConfig(10, 1, lr=1e-3, weight_decay=0.1)).param_groups
+    [adamw] = make_optimizers(model, TrainConfig(10, 1, lr=1e-3, weight_decay=0.1))
+    groups = adamw.param_groups
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     for name, parameter in model.named_parameters():
         is_linear = name.endswith("weight") and "norm" not in name

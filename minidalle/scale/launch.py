@@ -1,16 +1,16 @@
 """From the options of `minidalle train` to a runtime: device and processes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import torch
+from torch import nn
 
 from minidalle.config import Preset, TrainConfig
 from minidalle.models import Row
-from minidalle.runtime import Runtime, SingleProcess, share_of
-from minidalle.scale.blocks import tune_blocks
+from minidalle.runtime import Checkpoint, Runtime, SingleProcess, share_of
+from minidalle.scale.blocks import bf16_speed, tune_blocks
 from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
 
 
@@ -32,9 +32,24 @@ def make_runtime(args, row: Row) -> Runtime:
     return SingleProcess(find_device(args.device), accum, tuning(args))
 
 
-def tuning(args) -> partial:
+def tuning(args) -> Callable[[nn.Module], None]:
     """`tune_blocks` with the options of the command."""
-    return partial(tune_blocks, bf16=args.bf16, compile=args.compile, recompute=args.recompute)
+    return lambda model: tune_blocks(model, args.bf16, args.compile, args.recompute)
+
+
+def settle_bf16(args, checkpoint: Checkpoint, runtime: Runtime) -> str | None:
+    """Leave out --bf16 on a CPU that it would slow down; a resumed run stays as it began.
+
+    Returns what to tell the user.
+    """
+    if args.resume:
+        args.bf16 = checkpoint.about().get("run", {}).get("bf16", args.bf16)
+    elif args.bf16 and runtime.device.type == "cpu" and runtime.world_size == 1:
+        speed = bf16_speed()
+        args.bf16 = speed > 1.2
+        kept = "" if args.bf16 else ": --bf16 is left out"
+        return f"matrix products are {speed:.1f} times as fast in bfloat16 as in float32{kept}"
+    return None
 
 
 def find_device(name: str) -> torch.device:
