@@ -52,13 +52,33 @@ def through(dvae: DVAE, pictures: np.ndarray) -> np.ndarray:
     return np.concatenate([to_uint8(dvae.decode(dvae.encode(chunk))).numpy() for chunk in chunks])
 
 
-def summary(exact: np.ndarray, read: np.ndarray, picked: dict[int, np.ndarray]) -> Figures:
-    """Rates of drawings (captions, candidates) and of CLIP's choice among n (captions,)."""
+def favourites(order: np.ndarray, n: int) -> np.ndarray:
+    """CLIP's favourite among the first n candidates of each caption, from its order of all.
+
+    order (captions, candidates), best first → (captions,)
+
+    >>> favourites(np.array([[2, 0, 1], [0, 1, 2]]), 2)
+    array([0, 0])
+    """
+    return np.take_along_axis(order, (order < n).argmax(1)[:, None], 1)[:, 0]
+
+
+def summary(exact: np.ndarray, read: np.ndarray, order: np.ndarray) -> Figures:
+    """Rates of drawings, and of CLIP's favourite among the first n; each (captions, candidates).
+
+    exact: which are right in every respect; read: in what they show; order: CLIP's, best first.
+    """
+    count, captions = exact.shape[1], np.arange(len(exact))
     figures = mean("single samples", exact.mean(1))
     figures |= mean("single samples, reading only", read.mean(1))
+    picked = {
+        n: exact[captions, favourites(order, n)]
+        for n in (1, 2, 4, 8, 16, 32, 64, 128)
+        if n <= count
+    }
     for n, right in picked.items():
         figures |= mean(f"best of {n}", right)
-    figures |= mean(f"any of {exact.shape[1]}", exact.any(1))
+    figures |= mean(f"any of {count}", exact.any(1))
     most = max(picked)
     if most > 8:  # the same captions: their differences vary less than either rate
         figures |= mean(f"best of {most} - best of 8", picked[most].astype(float) - picked[8])

@@ -83,8 +83,7 @@ def understanding(ability: Ability) -> Callable[..., Figures]:
     ) -> Figures:
         rng = Random(f"{seed} {ability.name}")
         said, settled = real_ones(ability, rng, captions)
-        sizes = [n for n in (1, 2, 4, 8, 16, 32, 64, 128) if n <= candidates]
-        exact, read, picked = [], [], {n: [] for n in sizes}
+        exact, read, order = [], [], []
         fields = {field: [] for field in ability.fields}
         for i, facts in enumerate(tqdm(said, desc=ability.name)):
             how = given_part(ability, settled[i], models.dvae.config.grid)
@@ -98,11 +97,8 @@ def understanding(ability: Ability) -> Callable[..., Figures]:
             for field in fields:
                 if field in facts:
                     fields[field].append(np.mean([field not in some for some in wrong]))
-            for n in sizes:
-                picked[n].append(exact[-1][next(int(k) for k in drawing.order if k < n)])
-        figures = summary(
-            np.array(exact), np.array(read), {n: np.array(p) for n, p in picked.items()}
-        )
+            order.append(drawing.order.numpy())
+        figures = summary(np.array(exact), np.array(read), np.array(order))
         rates = {field: float(np.mean(values)) for field, values in fields.items() if values}
         figures |= {f"single samples, {field} read right": rate for field, rate in rates.items()}
         # Composition often succeeds as the product of its parts (Okawa et al. 2023).
