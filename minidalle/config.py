@@ -199,7 +199,7 @@ def _small() -> Preset:
         ),
         "clip": TrainConfig(7_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
         "dalle": TrainConfig(
-            32_000, 16, lr=1.5e-3, betas=(0.9, 0.96), weight_decay=0.1, ema_decay=0.999
+            32_000, 16, lr=6e-3, betas=(0.9, 0.96), weight_decay=0.1, ema_decay=0.999, muon=True
         ),
     }
     loss = DVAELoss(Ramp(1, 0.4), Ramp(0.03, 0.03), Ramp(0.03, 0.01, 0.6), hard_from=0.8)
