@@ -1,7 +1,8 @@
 """The command line: `minidalle draw`, `train`, `tokenize`, `evaluate`, `plan`, `bench`.
 
 Bad input, such as a wrong option or file, ends with one sentence and exit code 2, a loss that is
-not finite with exit code 1, and Ctrl-C with 130. The commands themselves are in commands.py.
+not finite with exit code 1, and Ctrl-C with 130. The commands are in commands.py, and
+`train` in commands_train.py.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from minidalle import commands
+from minidalle import commands, commands_train
 from minidalle.commands import BENCHES, CLIP_WORDS
 
 # ---- options ----------------------------------------------------------------------------
@@ -103,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     caption.add_argument("--keep", type=at_least_one, default=5, metavar="K", help="how many (5)")
 
     train = verbs.add_parser("train", help="train bpe, dvae, clip, then dalle")
-    train.set_defaults(run=commands.train)
+    train.set_defaults(run=commands_train.train)
     train.add_argument(
         "model", metavar="MODEL", help="bpe, dvae, clip or dalle; the last two need the first two"
     )

@@ -191,7 +191,7 @@ FLOORS = """
     bpe masks dvae transformer sampling resnet clip
     runtime logs training recipes models
     openai scale plots pipeline rates understanding evaluate
-    bench commands __main__
+    bench commands commands_train __main__
 """.split()
 APART = {"world": {"minidalle"}, "datasets": {"minidalle", "world", "weights"}}  # know no chapter
 

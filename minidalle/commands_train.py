@@ -1,0 +1,179 @@
+"""`minidalle train`: from its options to a job, its length and a runtime.
+
+As in commands.py, bad input raises ValueError or OSError, in one sentence.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from minidalle.commands import find_preset, machine, set_threads, today
+from minidalle.config import TrainConfig
+
+
+def train(args) -> None:
+    """Train one model into DIR: bpe.json, or NAME.safetensors with its log NAME.csv."""
+    from minidalle.models import MODELS
+
+    if args.model not in ("bpe", *MODELS):
+        raise ValueError(f"unknown model {args.model!r}: choose from bpe, {', '.join(MODELS)}")
+    set_threads(args.threads)
+    done = existing(args.model, args.out)
+    if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)):  # torchrun restarts us after a crash
+        args.resume = done is not None
+    if done and not (args.resume or args.overwrite):
+        raise ValueError(
+            f"{done} already exists: add --resume to continue it, "
+            "--overwrite to start over, or choose another --out"
+        )
+    if args.model == "bpe":
+        train_bpe(args, done)
+    else:
+        train_model(args)
+
+
+def existing(model: str, out: Path) -> Path | None:
+    """A file that training this model would replace, if there is one."""
+    names = f"{model}.safetensors", f"{model}.checkpoint.safetensors", f"{model}.checkpoint"
+    paths = [out / name for name in (("bpe.json",) if model == "bpe" else names)]
+    return next((path for path in paths if path.exists()), None)
+
+
+def train_bpe(args, done: Path | None) -> None:
+    """Learn the vocabulary: it takes seconds and needs no checkpoints."""
+    if args.minutes or args.steps:
+        raise ValueError("bpe learns merges, not steps: leave out --minutes and --steps")
+    if args.resume and done:
+        print(f"{done} is complete")
+        return
+    from minidalle import recipes
+    from minidalle.bpe import BPE
+
+    vocab_size = find_preset(args.preset).dalle.vocab_size
+    captions = recipes.bpe_captions(args.data, args.seed)
+    bpe = BPE.train(captions, vocab_size, progress=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    bpe.save(args.out / "bpe.json")
+    print(f"{args.out / 'bpe.json'}: {bpe.vocab_size} tokens, from {len(captions)} captions")
+    print("example  ", *map(repr, bpe.tokens(captions[0])))
+
+
+def train_model(args) -> None:
+    """Train one of the networks: a job, its length and a runtime for `training.train`."""
+    from minidalle import training
+    from minidalle.models import MODELS
+    from minidalle.scale.attention import fast_attention
+    from minidalle.scale.launch import (
+        check_memory,
+        explaining_lack_of_memory,
+        make_runtime,
+        settle_bf16,
+    )
+
+    row = MODELS[args.model]
+    runtime = make_runtime(args, row)
+    try:
+        checkpoint = runtime.checkpoint(args.out / f"{row.name}.checkpoint")
+        if news := settle_bf16(args, checkpoint, runtime):
+            say(runtime, news)
+        sizes = find_preset(args.preset, row.presets)
+        config = stored_config(checkpoint, args.steps) if args.resume else sizes.train[row.name]
+        if args.model == "dalle":
+            check_memory(sizes, config, runtime, args)
+        job = make_job(args, row, sizes, config, runtime)
+        fast_attention(job.model)  # the same numbers, faster
+        with explaining_lack_of_memory():
+            config = with_length(args, job, config, runtime)
+        if args.overwrite:  # else --resume might continue the old run
+            checkpoint.delete()
+        say(runtime, f"{row.name}: {config.steps} steps of {config.batch_size}; "
+                     "Ctrl-C stops, --resume continues")  # fmt: skip
+        about = {"command": command_line(args, config), "seed": args.seed}
+        about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
+        about |= {"bf16": args.bf16}
+        how = {"save_every": 60 * args.save_every, "runtime": runtime}
+        with explaining_lack_of_memory():
+            training.train(job, config, args.out, args.resume, **how, **about)
+        farewell(args.out / f"{row.name}.safetensors", runtime)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; add --resume to continue") from None
+    finally:
+        runtime.close()
+
+
+def say(runtime, line: str) -> None:
+    """Print a line, in rank 0 only."""
+    if runtime.rank == 0:
+        print(line, flush=True)
+
+
+def farewell(done: Path, runtime) -> None:
+    """Print where the weights are, and how much compression saved."""
+    share = runtime.compression()
+    sent = f"; PowerSGD sent {share:.1%} of the numbers in the gradients" if share else ""
+    say(runtime, f"{done}{sent}")
+
+
+def stored_config(checkpoint, steps: int | None) -> TrainConfig:
+    """The config of the run to be resumed; `steps` lengthens it."""
+    about = checkpoint.about()
+    if "step" not in about:
+        raise ValueError(f"{checkpoint.path} is not a checkpoint of `minidalle train`")
+    try:
+        config = TrainConfig(**about["config"] | {"betas": tuple(about["config"]["betas"])})
+    except (KeyError, TypeError):
+        raise ValueError(
+            f"{checkpoint.path} is from another version of minidalle: use --overwrite"
+        ) from None
+    if steps and steps < about["step"]:
+        raise ValueError(
+            f"{checkpoint.path} has already done {about['step']} steps, more than {steps}"
+        )
+    return replace(config, steps=steps or config.steps)
+
+
+def with_length(args, job, config: TrainConfig, runtime) -> TrainConfig:
+    """The config, with the number of steps set by --steps or --minutes."""
+    from minidalle import training
+
+    if runtime.grad_accum_steps > 1 and job.whole_batch:
+        raise ValueError(
+            f"the loss of {args.model} needs the whole batch: leave out --grad-accum-steps"
+        )
+    if args.steps:
+        return replace(config, steps=args.steps)
+    if args.minutes and not args.resume:
+        say(
+            runtime,
+            f"{args.model}: timing a few steps to find how many fit into {args.minutes:g} minutes",
+        )
+        return replace(config, steps=training.steps_in(args.minutes, job, config, runtime))
+    return config
+
+
+def make_job(args, row, sizes, config: TrainConfig, runtime):
+    """The job of a model, from the data and the models that it needs."""
+    from torch import nn
+
+    from minidalle import models
+
+    before: dict[str, Any] = {}
+    for name in row.needs:
+        path = models.file_of(name, args.out)
+        if not path.is_file():
+            raise FileNotFoundError(f"{row.name} needs {path}: run `minidalle train {name}` first")
+        before[name] = models.load(name, args.out)
+        if isinstance(before[name], nn.Module):
+            before[name].to(runtime.device)
+    meta = runtime.shard_size > 1
+    return row.recipe(models.Request(sizes, config, args.data, args.seed, meta), **before)
+
+
+def command_line(args, config: TrainConfig) -> str:
+    """The command that repeats this run, on any machine; without paths."""
+    return (
+        f"minidalle train {args.model} --preset {args.preset} "
+        f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
+        f"--seed {args.seed} --steps {config.steps}" + " --bf16" * args.bf16
+    )
