@@ -197,7 +197,9 @@ def _small() -> Preset:
             weight_decay=1e-4,
             ema_decay=0.995,
         ),
-        "clip": TrainConfig(7_000, 64, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
+        "clip": TrainConfig(
+            7_000, 64, lr=3e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1, muon=True
+        ),
         "dalle": TrainConfig(
             32_000, 16, lr=6e-3, betas=(0.9, 0.96), weight_decay=0.1, ema_decay=0.999, muon=True
         ),
