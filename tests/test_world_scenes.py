@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from minidalle.world import few
 from minidalle.world.painting import paint
 from minidalle.world.scenes import (
     BACKGROUNDS,
@@ -163,3 +164,20 @@ def test_variation_is_another_scene_with_another_caption_and_picture(training):
         assert other != scene, caption_of(scene)
         assert parse(caption_of(other)) == other != parse(caption_of(scene))
         assert (paint(other, Random(1)) != paint(scene, Random(1))).any()
+
+
+# ---- a corner of the world --------------------------------------------------------------
+
+
+def test_few_scenes_are_scenes_and_their_near_misses_stay_in_the_corner():
+    splits = [few.split(scene) for scene in few.SCENES]
+    assert len(set(few.SCENES)) == 240 and 18 <= splits.count("unseen") <= 30
+    assert set(splits) == {"train", "unseen"}
+    rng = Random(0)
+    for _ in range(200):
+        scene = few.sample_scene(rng, "unseen")
+        other = few.variation(scene, rng)
+        assert few.split(scene) == "unseen" and few.split(other) != "elsewhere"
+        assert other != scene and parse(caption_of(other)) == other
+    assert few.split(parse("a red heart to the left of a blue star")) == "elsewhere"
+    assert few.split(parse("a red star above a blue star")) == "elsewhere"

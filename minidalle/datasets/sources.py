@@ -36,19 +36,23 @@ class Scenes:
 
     An item is the caption's scene, which may leave the background open, the scene as painted, and
     the places of its things. With near_misses = n, every scene is followed by n that differ from
-    it in one respect and otherwise (places, background) agree as far as possible.
+    it in one respect and otherwise (places, background) agree as far as possible. `world` may be
+    `world.few`, a corner of it.
     """
 
-    def __init__(self, image_size: int = 32, wanted: str = "train", near_misses: int = 0):
+    def __init__(
+        self, image_size: int = 32, wanted: str = "train", near_misses: int = 0, world=scenes
+    ):
         self.image_size, self.wanted, self.near_misses = image_size, wanted, near_misses
+        self.world = world
 
     def choose(self, rng: Random, size: int) -> list[tuple[scenes.Scene, scenes.Scene, tuple]]:
         """`size` random scenes."""
         items = []
         while len(items) < size:
-            scene = scenes.sample_scene(rng, self.wanted, self.image_size)
-            family = [scene] + [scenes.variation(scene, rng) for _ in range(self.near_misses)]
-            family = [s for s in dict.fromkeys(family) if scenes.split(s) == self.wanted]
+            scene = self.world.sample_scene(rng, self.wanted, self.image_size)
+            family = [scene] + [self.world.variation(scene, rng) for _ in range(self.near_misses)]
+            family = [s for s in dict.fromkeys(family) if self.world.split(s) == self.wanted]
             seed = rng.getrandbits(32)
             items += [(s, *painting.arrange(s, Random(seed), self.image_size)) for s in family]
         return items[:size]
