@@ -20,7 +20,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw test quick lint lab from-scratch bench-peers performance clean
+.PHONY: help draw test quick lint lab notebooks from-scratch bench-peers performance clean
 .NOTPARALLEL:
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo '                    draw the caption, write a sheet of pictures, print its path'
 	@echo '                    ARGS="--candidates 8 --seed 1" passes options on'
 	@echo 'make lab            open the notebooks in JupyterLab'
+	@echo 'make notebooks      run all notebooks and save them with their outputs'
 	@echo 'make test           run every test and every notebook'
 	@echo 'make quick          check style and types, and run the quick tests, while you edit'
 	@echo 'make from-scratch   train all four models again, then measure them'
@@ -71,6 +72,9 @@ lint: $(VENV)/.test
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter-lab notebooks
+
+notebooks: $(VENV)/.lab
+	$(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/*/*.ipynb
 
 # Minutes of training on two CPU cores, 20 in all with the steps between. CLIP and the transformer
 # both need only the dVAE, so they train in parallel, on a core each.
