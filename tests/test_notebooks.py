@@ -175,6 +175,27 @@ def test_notebook(path):
     assert path.stat().st_size <= LARGEST, f"{path.stat().st_size} bytes"
 
 
+SOLUTIONS = sorted(FOLDER.glob("solutions/*.ipynb"))
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_solutions_pass_the_checks_of_their_notebook(path):
+    """Word for word the same checks, and each has printed that all is right."""
+    main, solved = (json.loads((p / path.name).read_text("utf-8")) for p in (FOLDER, path.parent))
+    checks, passed = tagged(main, "check"), tagged(solved, "check")
+    assert checks and len(tagged(main, "exercise")) >= 4
+    assert [text(cell["source"]) for cell in checks] == [text(cell["source"]) for cell in passed]
+    for cell in passed:
+        said = "".join(text(output.get("text", "")) for output in cell["outputs"])
+        assert CHECKED in cell["metadata"]["tags"] and set(said.split()) == {"right"}, said
+    for cell in checks:
+        assert CHECKED not in cell["metadata"]["tags"], "a solved notebook must pass as well"
+
+
+def tagged(notebook: dict, tag: str) -> list[dict]:
+    return [cell for cell in notebook["cells"] if tag in cell["metadata"].get("tags", [])]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_what_is_built_is_what_the_library_has(path):
     assert list(unlike(json.loads(path.read_text(encoding="utf-8")))) == []
