@@ -59,7 +59,8 @@ test: lint $(BROWSER)
 	TQDM_DISABLE=1 $(BIN)/python -m pytest tests
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then set -x; \
 	  TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-	    --nbval-cell-timeout=300 -p no:python -n 2 --dist loadscope notebooks/*.ipynb $(wildcard notebooks/more/*.ipynb); \
+	    --nbval-cell-timeout=300 -p no:python -n 2 --dist loadscope notebooks/*.ipynb \
+	    $(wildcard notebooks/more/*.ipynb notebooks/solutions/*.ipynb); \
 	else echo 'minidalle: no notebooks to test'; fi
 
 quick: lint

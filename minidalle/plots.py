@@ -21,6 +21,7 @@ from torch import Tensor
 from minidalle.files import whole_file
 
 GAP, SMALL, LARGE = 4, 11, 15  # pixels: between pictures, and the two sizes of text
+PAGE = 7  # inches: no figure in a notebook is wider
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # distinguishable by colour-blind readers
 
 
@@ -112,14 +113,15 @@ def show_pictures(pictures: Tensor, titles: Sequence[str] | None = None, columns
     import matplotlib.pyplot as plt
 
     pictures, columns = to_uint8(pictures), min(columns, len(pictures))
-    rows = -(-len(pictures) // columns)
-    size = (1.4 * columns, (1.7 if titles else 1.45) * rows)
+    rows, side = -(-len(pictures) // columns), min(1.4, PAGE / columns)
+    lines = max((title.count("\n") + 1 for title in titles or () if title), default=0)
+    size = (side * columns, (side + 0.05 + 0.13 * lines) * rows)
     _, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for i, ax in enumerate(axes.flat):
         ax.axis("off")
         if i < len(pictures):
             ax.imshow(pictures[i].numpy(), interpolation="nearest")
-            ax.set_title(titles[i] if titles else "", fontsize=8)
+            ax.set_title(titles[i] if titles else "", fontsize=7, pad=3)
 
 
 def show_codes(codes: Tensor, ax=None):
@@ -141,11 +143,14 @@ def show_masks(masks: dict[str, Tensor]):
     """Masks (S, S) by name, dark where the query (row) may attend to the key (column)."""
     import matplotlib.pyplot as plt
 
-    size = (3.2 * len(masks), 3.4)
+    side = min(3.2, PAGE / len(masks))
+    size = (side * len(masks), side + 0.3)
     _, axes = plt.subplots(1, len(masks), figsize=size, squeeze=False, layout="constrained")
     for ax, (name, mask) in zip(axes[0], masks.items()):
         ax.imshow(mask.numpy(), cmap="Blues", vmin=0, vmax=1.2, interpolation="nearest")
-        ax.set(title=name, xlabel="key", ylabel="query")
+        ax.set(
+            title=name, xlabel="key", ylabel="" if ax.get_subplotspec().colspan.start else "query"
+        )
     return axes[0]
 
 

@@ -65,7 +65,7 @@ def faults_of_one(cell: dict) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines = node.end_lineno - node.lineno + 1
-            if lines > LONGEST_FUNCTION and BY_HAND not in tags:
+            if lines > LONGEST_FUNCTION and not any(t.startswith((BY_HAND, SAME)) for t in tags):
                 yield f"the function {node.name} has {lines} lines: it belongs into the library"
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             yield from faulty_imports(node)
@@ -173,6 +173,27 @@ def bare(function: ast.FunctionDef) -> str:
 def test_notebook(path):
     assert faults(json.loads(path.read_text(encoding="utf-8"))) == []
     assert path.stat().st_size <= LARGEST, f"{path.stat().st_size} bytes"
+
+
+SOLUTIONS = sorted(FOLDER.glob("solutions/*.ipynb"))
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_solutions_pass_the_checks_of_their_notebook(path):
+    """Word for word the same checks, and each has printed that all is right."""
+    main, solved = (json.loads((p / path.name).read_text("utf-8")) for p in (FOLDER, path.parent))
+    checks, passed = tagged(main, "check"), tagged(solved, "check")
+    assert checks and len(tagged(main, "exercise")) >= 3
+    assert [text(cell["source"]) for cell in checks] == [text(cell["source"]) for cell in passed]
+    for cell in passed:
+        said = "".join(text(output.get("text", "")) for output in cell["outputs"])
+        assert CHECKED in cell["metadata"]["tags"] and set(said.split()) == {"right"}, said
+    for cell in checks:
+        assert CHECKED not in cell["metadata"]["tags"], "a solved notebook must pass as well"
+
+
+def tagged(notebook: dict, tag: str) -> list[dict]:
+    return [cell for cell in notebook["cells"] if tag in cell["metadata"].get("tags", [])]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
