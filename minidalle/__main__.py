@@ -118,6 +118,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of all four models"
     )
+    train.add_argument(
+        "--start", type=Path, metavar="DIR", help="begin with the trained model in DIR"
+    )
     length = train.add_mutually_exclusive_group()
     length.add_argument(
         "--minutes", type=some_minutes, metavar="M", help="as many steps as fit into M"

@@ -167,7 +167,21 @@ def make_job(args, row, sizes, config: TrainConfig, runtime):
         if isinstance(before[name], nn.Module):
             before[name].to(runtime.device)
     meta = runtime.shard_size > 1
-    return row.recipe(models.Request(sizes, config, args.data, args.seed, meta), **before)
+    job = row.recipe(models.Request(sizes, config, args.data, args.seed, meta), **before)
+    return starting_from(job, models.file_of(row.name, args.start)) if args.start else job
+
+
+def starting_from(job, path: Path):
+    """The job with a trained model's weights in place of random ones."""
+    from minidalle import weights
+
+    trained = weights.load(path, type(job.model))
+    if trained.config != job.model.config:
+        raise ValueError(f"{path} holds a model of another size")
+    values = {name: parameter.detach() for name, parameter in trained.named_parameters()}
+    if not next(job.model.parameters()).is_meta:  # else each process fills its shard, by `start`
+        job.model.load_state_dict(trained.state_dict())
+    return replace(job, start=lambda name, shape: values[name])
 
 
 def command_line(args, config: TrainConfig) -> str:
@@ -175,5 +189,7 @@ def command_line(args, config: TrainConfig) -> str:
     return (
         f"minidalle train {args.model} --preset {args.preset} "
         f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
-        f"--seed {args.seed} --steps {config.steps}" + " --bf16" * args.bf16
+        f"--seed {args.seed} --steps {config.steps}"
+        + (f" --start {args.start.resolve().name}" if args.start else "")
+        + " --bf16" * args.bf16
     )

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from toys import speck
 
-from minidalle import config, pipeline, plots, training, weights
+from minidalle import DATA, config, pipeline, plots, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.commands import table
@@ -318,6 +318,23 @@ def test_bf16_is_left_out_where_it_is_slow_and_kept_by_a_resumed_run(
         about = weights.read_about(out / "dvae.safetensors")
         assert about["bf16"] is kept and about["command"].endswith("--bf16") is kept
         assert "times as fast" not in capsys.readouterr().out
+
+
+def test_a_training_may_begin_with_trained_weights(photos, tmp_path, refused, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train("dvae", photos, first, "--steps", "3") == 0
+    assert train("dvae", photos, second, "--steps", "1", "--start", str(first)) == 0
+    begun, gone_on = (weights.read_tensors(f / "dvae.safetensors") for f in (first, second))
+    assert gone_on[1]["command"].endswith("--steps 1 --start first")
+    moved = [(begun[0][name] - gone_on[0][name]).abs().max() for name in begun[0]]
+    assert 0 < max(moved) < 2e-3  # one warm-up step away, and not a random start
+    capsys.readouterr()
+    for folder, words in ((tmp_path, "no weight file"), (DATA / "tiny", "another size")):
+        said = refused(
+            "train", "dvae", "--preset", "speck", "--data", photos, "--out", tmp_path / "third",
+            "--start", folder,
+        )  # fmt: skip
+        assert words in said
 
 
 def test_minutes_become_steps(photos, tmp_path, monkeypatch):
