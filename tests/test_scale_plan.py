@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from minidalle.__main__ import main
 from minidalle.config import PRESETS, DALLEConfig
 from minidalle.masks import layer_kinds, layer_masks
-from minidalle.scale.attention import fast_attention
+from minidalle.scale.attention import attend
 from minidalle.scale.blocks import tune_blocks
 from minidalle.scale.plan import (
     GPUS,
@@ -159,7 +159,7 @@ def peak(mesh, config, layout):
             shard(model, mesh, Block, bf16=True)
         model.to_empty(device="cpu")
         model.make_masks()
-        fast_attention(model)
+        model.attends = [attend] * config.depth  # all scores, as on a GPU
         tune_blocks(model, bf16=True, recompute=layout.recompute)
         text = torch.zeros(layout.images, config.text_len, dtype=torch.long)
         image = torch.zeros(layout.images, config.image_len, dtype=torch.long)
