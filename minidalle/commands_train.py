@@ -68,14 +68,14 @@ def train_model(args) -> None:
         check_memory,
         explaining_lack_of_memory,
         make_runtime,
-        settle_bf16,
+        settle,
     )
 
     row = MODELS[args.model]
     runtime = make_runtime(args, row)
     try:
         checkpoint = runtime.checkpoint(args.out / f"{row.name}.checkpoint")
-        if news := settle_bf16(args, checkpoint, runtime):
+        if news := settle(args, checkpoint, runtime):
             say(runtime, news)
         sizes = find_preset(args.preset, row.presets)
         config = stored_config(checkpoint, args.steps) if args.resume else sizes.train[row.name]
@@ -91,7 +91,7 @@ def train_model(args) -> None:
                      "Ctrl-C stops, --resume continues")  # fmt: skip
         about = {"command": command_line(args, config), "seed": args.seed}
         about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
-        about |= {"bf16": args.bf16}
+        about |= {"bf16": args.bf16, "start": start_name(args)}
         how = {"save_every": 60 * args.save_every, "runtime": runtime}
         with explaining_lack_of_memory():
             training.train(job, config, args.out, args.resume, **how, **about)
@@ -168,7 +168,9 @@ def make_job(args, row, sizes, config: TrainConfig, runtime):
             before[name].to(runtime.device)
     meta = runtime.shard_size > 1
     job = row.recipe(models.Request(sizes, config, args.data, args.seed, meta), **before)
-    return starting_from(job, models.file_of(row.name, args.start)) if args.start else job
+    if args.start and not args.resume:
+        job = starting_from(job, models.file_of(row.name, args.start))
+    return job
 
 
 def starting_from(job, path: Path):
@@ -184,12 +186,17 @@ def starting_from(job, path: Path):
     return replace(job, start=lambda name, shape: values[name])
 
 
+def start_name(args) -> str | None:
+    """The name of the folder of --start."""
+    return Path(args.start).resolve().name if args.start else None
+
+
 def command_line(args, config: TrainConfig) -> str:
     """The command that repeats this run, on any machine; without paths."""
     return (
         f"minidalle train {args.model} --preset {args.preset} "
         f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
         f"--seed {args.seed} --steps {config.steps}"
-        + (f" --start {args.start.resolve().name}" if args.start else "")
+        + f" --start {start_name(args)}" * bool(args.start)
         + " --bf16" * args.bf16
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minidalle import pipeline
 
@@ -83,7 +83,7 @@ def _mistake(said: Any, right: Any, within: float) -> str | None:
     if isinstance(said, Tensor) and said.numel() == 1:
         said = said.item()
     if not isinstance(said, (int, float)):
-        return f"a {type(said).__name__} is returned, but a number is asked for"
+        return f"{_kind(said)} is returned, but a number is asked for"
     if math.isclose(said, right, abs_tol=within):
         return None
     return f"{_short(said)} is too {'large' if said > right else 'small'}"
@@ -91,7 +91,7 @@ def _mistake(said: Any, right: Any, within: float) -> str | None:
 
 def _mistake_of_other(said: Any, right: Any) -> str | None:
     if type(said) is not type(right):
-        return f"a {type(said).__name__} is returned, but a {type(right).__name__} is asked for"
+        return f"{_kind(said)} is returned, but {_kind(right)} is asked for"
     if isinstance(right, (list, tuple)) and len(said) != len(right):
         return f"{_short(said)} has {len(said)} entries, which is not the right number"
     return None if said == right else f"{_short(said)} is not right"
@@ -99,7 +99,7 @@ def _mistake_of_other(said: Any, right: Any) -> str | None:
 
 def _mistake_of_tensor(said: Any, right: Tensor, within: float) -> str | None:
     if not isinstance(said, Tensor):
-        return f"a {type(said).__name__} is returned, but a tensor is asked for"
+        return f"{_kind(said)} is returned, but a tensor is asked for"
     if said.shape != right.shape:
         return f"the shape {tuple(said.shape)} is not right"
     wrong = (said.double() - right.double()).abs() > within
@@ -109,9 +109,17 @@ def _mistake_of_tensor(said: Any, right: Tensor, within: float) -> str | None:
     return None
 
 
+def _kind(value: Any) -> str:
+    """ "an int", "a tuple"."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def _short(value: Any) -> str:
-    """A value in a few characters; of a tensor its shape."""
+    """A value in a few characters; of a tensor its shape, of a model its class."""
     if isinstance(value, Tensor) and value.numel() > 8:
         return f"a tensor {tuple(value.shape)}"
+    if isinstance(value, nn.Module):
+        return _kind(value)
     text = repr(value.tolist() if isinstance(value, Tensor) else value)
     return text if len(text) <= 60 else text[:57] + "…"

@@ -259,7 +259,7 @@ def train(
     checkpoint, table = runtime.checkpoint(out / f"{job.name}.checkpoint"), out / f"{job.name}.csv"
     run = {
         "config": weights.plain(config),
-        "run": {name: about.get(name) for name in ("seed", "data", "bf16")},
+        "run": {name: about.get(name) for name in ("seed", "data", "bf16", "start")},
     }
     if resume:
         without_steps = {name: value for name, value in run["config"].items() if name != "steps"}

@@ -328,6 +328,9 @@ def test_a_training_may_begin_with_trained_weights(photos, tmp_path, refused, ca
     assert gone_on[1]["command"].endswith("--steps 1 --start first")
     moved = [(begun[0][name] - gone_on[0][name]).abs().max() for name in begun[0]]
     assert 0 < max(moved) < 2e-3  # one warm-up step away, and not a random start
+    assert train("dvae", photos, second, "--steps", "2", "--resume") == 0
+    about = weights.read_about(second / "dvae.safetensors")
+    assert about["command"].endswith("--steps 2 --start first")
     capsys.readouterr()
     for folder, words in ((tmp_path, "no weight file"), (DATA / "tiny", "another size")):
         said = refused(

@@ -22,7 +22,7 @@ from minidalle.lesson import check
     ("seven", "7 and", "'seven' is not right"),
     (torch.zeros(2, 3), torch.zeros(3, 2), "the shape (2, 3) is not right"),
     (torch.zeros(3), torch.tensor([0, 7, 0]), "1 of 3 numbers are wrong, the first at (1,)"),
-    (1, torch.zeros(3), "a int is returned, but a tensor"),
+    (1, torch.zeros(3), "an int is returned, but a tensor"),
 ])  # fmt: skip
 def test_check(capsys, said, right, words):
     check(lambda given: said, [(("given",), right)])

@@ -41,6 +41,16 @@ def test_only_large_pictures_are_cut(side, cut, monkeypatch):
     assert bool(calls) == cut and torch.allclose(found, attention(q, k, v, mask), atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_result_has_the_precision_of_its_inputs(dtype):
+    q, k, v = torch.randn(3, 1, 2, 4 + 12**2, 8, dtype=torch.float64)
+    mask, pattern = mask_of("row", 4, 12, 12, 3), Pattern("row", 4, 12, 3)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        found = attend(q.to(dtype), k.to(dtype), v.to(dtype), mask, pattern)
+    error = (found.double() - attention(q, k, v, mask)).abs().max()
+    assert found.dtype == dtype and error < 16 * torch.finfo(dtype).eps
+
+
 def test_masks_cached_in_inference_can_be_used_in_training():
     q, k, v = torch.randn(3, 1, 2, 4 + 6 * 5, 8, requires_grad=True)
     pattern = Pattern("row", 4, 5, 3)

@@ -107,7 +107,9 @@ def job_of(name, bpe, dvae, meta=False):
 
 def six_steps(runtime, job, muon=False):
     """Loss, gradient norm and a sum over the averaged weights, after each of six steps."""
-    config = replace(CONFIG, muon=muon, batch_size=8 if job.name == "clip" else CONFIG.batch_size)
+    config = replace(CONFIG, muon=muon)
+    if job.name == "clip":  # whose steps magnify rounding more
+        config = replace(config, batch_size=8, eps=1e-2)
     state, seen, norms, clip = State(job, config, runtime), [], [], runtime.clip_grad
     runtime.clip_grad = lambda *args: norms.append(clip(*args)) or norms[-1]
     for _ in range(CONFIG.steps):
@@ -159,7 +161,7 @@ def test_many_processes_compute_what_one_does(name, bpe, dvae):
         if name != "dalle" and ("grad_accum_steps" in how or "recompute" in how):
             continue
         seen = np.array(together(size, in_processes, name, how, bpe, dvae)[0])
-        assert seen == pytest.approx(alone, rel=5e-5), way
+        assert seen == pytest.approx(alone, rel=1e-5), way
 
 
 def test_muon_in_shards(bpe, dvae):

@@ -62,11 +62,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, pattern: Pattern | Non
 
     On a CPU, large pictures with a known pattern are cut into lines.
     """
-    if pattern and pattern.kind != "causal" and q.device.type == "cpu":
+    fits = q.device.type == "cpu" and q.dtype in (torch.float32, torch.bfloat16)
+    if pattern and pattern.kind != "causal" and fits:
         N = q.shape[2] - pattern.text_len
         if N > SMALL and N % pattern.width == 0:
             with torch.autocast("cpu", enabled=False):  # float32 is faster for such small products
-                return factored(q.float(), k.float(), v.float(), pattern)
+                return factored(q.float(), k.float(), v.float(), pattern).to(q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 

@@ -37,13 +37,17 @@ def tuning(args) -> Callable[[nn.Module], None]:
     return lambda model: tune_blocks(model, args.bf16, args.compile, args.recompute)
 
 
-def settle_bf16(args, checkpoint: Checkpoint, runtime: Runtime) -> str | None:
+def settle(args, checkpoint: Checkpoint, runtime: Runtime) -> str | None:
     """Leave out --bf16 on a CPU that it would slow down; a resumed run stays as it began.
 
-    Returns what to tell the user.
+    Returns what to tell the user. Many processes do as they are told; resuming then needs the
+    same --bf16, because the shards are already made.
     """
     if args.resume:
-        args.bf16 = checkpoint.about().get("run", {}).get("bf16", args.bf16)
+        begun = checkpoint.about().get("run", {})
+        args.start = begun.get("start")  # by name, for the record: the weights are long past it
+        if runtime.world_size == 1:
+            args.bf16 = begun.get("bf16", args.bf16)
     elif args.bf16 and runtime.device.type == "cpu" and runtime.world_size == 1:
         speed = bf16_speed()
         args.bf16 = speed > 1.2
