@@ -222,11 +222,11 @@ def bench(args) -> None:
     import torch
 
     from minidalle.bench import paths as chapter
-    from minidalle.bench import timing
+    from minidalle.bench import timing, transformer
     from minidalle.runtime import SingleProcess
     from minidalle.scale.launch import find_device, tuning
 
-    config = find_preset(args.preset).dalle if args.preset else chapter.MIDDLE
+    config = find_preset(args.preset).dalle if args.preset else transformer.MIDDLE
     config = replace(config, depth=args.depth or config.depth)
     runtime = SingleProcess(find_device(args.device), args.grad_accum_steps, tuning(args))
     asked = timing.Setting(

@@ -12,7 +12,7 @@ import torch
 
 from minidalle.__main__ import main
 from minidalle.bench import paths as bench
-from minidalle.bench import peers, timing
+from minidalle.bench import peers, timing, transformer
 from minidalle.config import DALLEConfig
 
 TOY = DALLEConfig(
@@ -23,21 +23,19 @@ TOY = DALLEConfig(
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
     sizes = {
-        "MIDDLE": TOY,
         "LETTERS": 20_000,
         "MERGES": 50,
         "SCENES": 200,
-        "STREAMS": ((4, 4, 1),),
-        "BATCHES": (1, 2),
-        "CANDIDATES": 3,
-        "KEPT": 2,
         "DVAE_SIZE": replace(bench.DVAE_SIZE, image_size=16, width=8, codebook_size=16),
         "CLIP_SIZE": replace(bench.CLIP_SIZE, image_size=32, vision_depth=1, text_depth=1),
     }
     for name, size in sizes.items():
         monkeypatch.setattr(bench, name, size)
-    monkeypatch.setattr(bench, "matmul_limit", lambda device, dtype: 1e9)
-    monkeypatch.setattr(bench, "copy_limit", lambda device: 1e9)
+    sizes = {"MIDDLE": TOY, "STREAMS": ((4, 4, 1),), "BATCHES": (1, 2), "CANDIDATES": 3, "KEPT": 2}
+    for name, size in sizes.items():
+        monkeypatch.setattr(transformer, name, size)
+    monkeypatch.setattr(transformer, "matmul_limit", lambda device, dtype: 1e9)
+    monkeypatch.setattr(transformer, "copy_limit", lambda device: 1e9)
 
 
 @pytest.mark.slow
