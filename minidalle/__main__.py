@@ -1,8 +1,8 @@
-"""The command line: `minidalle draw`, `train`, `tokenize`, `evaluate`, `plan`, `bench`.
+"""The command line: `minidalle draw`, `caption`, `train`, `tokenize`, `evaluate`, `plan`, `bench`.
 
 Bad input, such as a wrong option or file, ends with one sentence and exit code 2, a loss that is
-not finite with exit code 1, and Ctrl-C with 130. The commands are in commands.py, and
-`train` in commands_train.py.
+not finite with exit code 1, and Ctrl-C with 130. The commands are in commands.py, and `train` in
+commands_train.py.
 """
 
 import argparse

@@ -148,9 +148,8 @@ def show_masks(masks: dict[str, Tensor]):
     _, axes = plt.subplots(1, len(masks), figsize=size, squeeze=False, layout="constrained")
     for ax, (name, mask) in zip(axes[0], masks.items()):
         ax.imshow(mask.numpy(), cmap="Blues", vmin=0, vmax=1.2, interpolation="nearest")
-        ax.set(
-            title=name, xlabel="key", ylabel="" if ax.get_subplotspec().colspan.start else "query"
-        )
+        ax.set(title=name, xlabel="key")
+    axes[0, 0].set(ylabel="query")
     return axes[0]
 
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
 # Not those in assignments/, which have holes.
 NOTEBOOKS = sorted([*FOLDER.glob("*.ipynb"), *FOLDER.glob("more/*.ipynb")])
+SOLUTIONS = sorted(FOLDER.glob("solutions/*.ipynb"))
 LARGEST = 600 * 1024  # bytes, outputs included
 LONGEST_CELL, LONGEST_FUNCTION = 25, 10  # lines
 CHECKED = "nbval-check-output"  # the tag of cells whose output never changes
@@ -169,13 +170,10 @@ def bare(function: ast.FunctionDef) -> str:
 # ---- the notebooks ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS + SOLUTIONS, ids=lambda path: path.stem)
 def test_notebook(path):
     assert faults(json.loads(path.read_text(encoding="utf-8"))) == []
     assert path.stat().st_size <= LARGEST, f"{path.stat().st_size} bytes"
-
-
-SOLUTIONS = sorted(FOLDER.glob("solutions/*.ipynb"))
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)

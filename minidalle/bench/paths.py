@@ -2,7 +2,8 @@
 
 B images at a time, N image tokens, P parameters. The transformer's are in transformer.py, the
 method is in timing.py, the peers (other packages for the same task) in peers.py. Only FLOPs that
-the model needs are counted (`plan.forward_flops`). Random tokens and weights are as fast as learned ones.
+the model needs are counted (`plan.forward_flops`). Random tokens and weights are as fast as
+learned ones.
 """
 
 import sysconfig
