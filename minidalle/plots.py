@@ -149,7 +149,7 @@ def show_masks(masks: dict[str, Tensor]):
     for ax, (name, mask) in zip(axes[0], masks.items()):
         ax.imshow(mask.numpy(), cmap="Blues", vmin=0, vmax=1.2, interpolation="nearest")
         ax.set(title=name, xlabel="key")
-    axes[0, 0].set(ylabel="query")
+    axes.flat[0].set(ylabel="query")
     return axes[0]
 
 
