@@ -33,7 +33,7 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
-def some_minutes(text: str) -> float:
+def positive(text: str) -> float:
     """A finite number > 0."""
     if not 0 < float(text) < float("inf"):
         raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
@@ -122,13 +122,14 @@ def parser() -> argparse.ArgumentParser:
         "--start", type=Path, metavar="DIR", help="begin with the trained model in DIR"
     )
     length = train.add_mutually_exclusive_group()
-    length.add_argument(
-        "--minutes", type=some_minutes, metavar="M", help="as many steps as fit into M"
-    )
+    length.add_argument("--minutes", type=positive, metavar="M", help="as many steps as fit into M")
     length.add_argument("--steps", type=at_least_one, metavar="N", help="steps (as in the preset)")
     train.add_argument(
+        "--lr", type=positive, metavar="RATE", help="peak learning rate (as in the preset)"
+    )
+    train.add_argument(
         "--save-every",
-        type=some_minutes,
+        type=positive,
         default=1,
         metavar="M",
         help="minutes between checkpoints (1)",
@@ -154,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
     )
     many.add_argument(
         "--wait",
-        type=some_minutes,
+        type=positive,
         default=5,
         metavar="M",
         help="minutes to wait for all processes (5)",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minidalle.commands import find_preset, machine, set_threads, today
-from minidalle.config import TrainConfig
+from minidalle.config import Preset, TrainConfig
 
 
 def train(args) -> None:
@@ -42,8 +42,8 @@ def existing(model: str, out: Path) -> Path | None:
 
 def train_bpe(args, done: Path | None) -> None:
     """Learn the vocabulary: it takes seconds and needs no checkpoints."""
-    if args.minutes or args.steps:
-        raise ValueError("bpe learns merges, not steps: leave out --minutes and --steps")
+    if args.minutes or args.steps or args.lr:
+        raise ValueError("bpe learns merges, not steps: leave out --minutes, --steps and --lr")
     if args.resume and done:
         print(f"{done} is complete")
         return
@@ -78,7 +78,8 @@ def train_model(args) -> None:
         if news := settle(args, checkpoint, runtime):
             say(runtime, news)
         sizes = find_preset(args.preset, row.presets)
-        config = stored_config(checkpoint, args.steps) if args.resume else sizes.train[row.name]
+        config = stored_config(checkpoint, args) if args.resume else sizes.train[row.name]
+        config = replace(config, lr=args.lr or config.lr)
         if args.model == "dalle":
             check_memory(sizes, config, runtime, args)
         job = make_job(args, row, sizes, config, runtime)
@@ -89,7 +90,7 @@ def train_model(args) -> None:
             checkpoint.delete()
         say(runtime, f"{row.name}: {config.steps} steps of {config.batch_size}; "
                      "Ctrl-C stops, --resume continues")  # fmt: skip
-        about = {"command": command_line(args, config), "seed": args.seed}
+        about = {"command": command_line(args, config, sizes), "seed": args.seed}
         about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
         about |= {"bf16": args.bf16, "start": start_name(args)}
         how = {"save_every": 60 * args.save_every, "runtime": runtime}
@@ -115,8 +116,8 @@ def farewell(done: Path, runtime) -> None:
     say(runtime, f"{done}{sent}")
 
 
-def stored_config(checkpoint, steps: int | None) -> TrainConfig:
-    """The config of the run to be resumed; `steps` lengthens it."""
+def stored_config(checkpoint, args) -> TrainConfig:
+    """The config of the run to be resumed; --steps lengthens it, --lr cannot change."""
     about = checkpoint.about()
     if "step" not in about:
         raise ValueError(f"{checkpoint.path} is not a checkpoint of `minidalle train`")
@@ -126,11 +127,13 @@ def stored_config(checkpoint, steps: int | None) -> TrainConfig:
         raise ValueError(
             f"{checkpoint.path} is from another version of minidalle: use --overwrite"
         ) from None
-    if steps and steps < about["step"]:
+    if args.lr not in (None, config.lr):
+        raise ValueError(f"{checkpoint.path} began with --lr {config.lr:g}: leave out --lr")
+    if args.steps and args.steps < about["step"]:
         raise ValueError(
-            f"{checkpoint.path} has already done {about['step']} steps, more than {steps}"
+            f"{checkpoint.path} has already done {about['step']} steps, more than {args.steps}"
         )
-    return replace(config, steps=steps or config.steps)
+    return replace(config, steps=args.steps or config.steps)
 
 
 def with_length(args, job, config: TrainConfig, runtime) -> TrainConfig:
@@ -191,12 +194,13 @@ def start_name(args) -> str | None:
     return Path(args.start).resolve().name if args.start else None
 
 
-def command_line(args, config: TrainConfig) -> str:
+def command_line(args, config: TrainConfig, sizes: Preset) -> str:
     """The command that repeats this run, on any machine; without paths."""
     return (
         f"minidalle train {args.model} --preset {args.preset} "
         f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
         f"--seed {args.seed} --steps {config.steps}"
+        + f" --lr {config.lr:g}" * (config.lr != sizes.train[args.model].lr)
         + f" --start {start_name(args)}" * bool(args.start)
         + " --bf16" * args.bf16
     )

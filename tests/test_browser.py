@@ -1,4 +1,4 @@
-"""Notebook 00 as a reader meets it: JupyterLab in a real browser, every cell run, a picture seen.
+"""Two notebooks as a reader meets them: JupyterLab in a browser, all cells run, pictures seen.
 
 Needs Chromium with its driver (Debian and Ubuntu: apt install chromium chromium-driver). Where
 they are installed, `make test` adds the other half of what this needs, JupyterLab and Selenium.
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (DRIVER and CHROMIUM), reason="Chromium or its driver is not installed"),
 ]
-NOTEBOOK = Path(__file__).resolve().parents[1] / "notebooks" / "00_from_words_to_pictures.ipynb"
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def wait_for(what, seconds: float, reason: str):
@@ -36,20 +36,21 @@ def wait_for(what, seconds: float, reason: str):
     pytest.fail(f"no {reason} after {seconds:.0f} s")
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A folder with the notebook, its outputs taken away so that none can pass for a new one."""
-    notebook = json.loads(NOTEBOOK.read_text())
-    for cell in notebook["cells"]:
+@pytest.fixture(params=["00_from_words_to_pictures.ipynb", "05_one_stream.ipynb"])
+def notebook(request, tmp_path):
+    """The notebook in a new folder, its outputs taken away so that none can pass for a new one."""
+    content = json.loads((NOTEBOOKS / request.param).read_text())
+    for cell in content["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
-    (tmp_path / NOTEBOOK.name).write_text(json.dumps(notebook))
-    return tmp_path
+    (tmp_path / request.param).write_text(json.dumps(content))
+    return tmp_path / request.param
 
 
 @pytest.fixture
-def lab(folder):
-    """The address of a JupyterLab that serves `folder`, token and all."""
+def lab(notebook):
+    """The address of the notebook in a JupyterLab that serves its folder, token and all."""
+    folder = notebook.parent
     places = {
         name: str(folder / name.lower()) for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")
     }
@@ -72,7 +73,7 @@ def lab(folder):
         running = Path(places["JUPYTER_RUNTIME_DIR"])
         file = wait_for(lambda: next(running.glob("jpserver-*.json"), None), 120, "JupyterLab")
         about = json.loads(file.read_text())
-        yield f"{about['url']}lab/tree/{NOTEBOOK.name}?reset&token={about['token']}"
+        yield f"{about['url']}lab/tree/{notebook.name}?reset&token={about['token']}"
     finally:
         server.terminate()
         server.wait(30)
@@ -96,7 +97,7 @@ def browser():
     driver.quit()
 
 
-def test_run_all_cells_of_notebook_00(folder, lab, browser):
+def test_run_all_cells(notebook, lab, browser):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -116,7 +117,7 @@ def test_run_all_cells_of_notebook_00(folder, lab, browser):
         """The code cells as they are now."""
         browser.find_element(By.TAG_NAME, "body").send_keys(Keys.CONTROL, "s")
         try:
-            cells = json.loads((folder / NOTEBOOK.name).read_text())["cells"]
+            cells = json.loads(notebook.read_text())["cells"]
         except json.JSONDecodeError:  # JupyterLab is just writing it
             return []
         return [cell for cell in cells if cell["cell_type"] == "code"]
@@ -133,7 +134,7 @@ def test_run_all_cells_of_notebook_00(folder, lab, browser):
     )
     click(".lm-MenuBar-itemLabel", "Run")
     click(".lm-Menu-itemLabel", "Run All Cells")
-    wait_for(finished, 300, "end of the notebook")
+    wait_for(finished, 600, "end of the notebook")
     cells = wait_for(saved, 30, "saved notebook")
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     wide = "return [...document.querySelectorAll('.jp-RenderedImage img')].map(i => i.naturalWidth)"

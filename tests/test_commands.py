@@ -323,14 +323,16 @@ def test_bf16_is_left_out_where_it_is_slow_and_kept_by_a_resumed_run(
 def test_a_training_may_begin_with_trained_weights(photos, tmp_path, refused, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     assert train("dvae", photos, first, "--steps", "3") == 0
-    assert train("dvae", photos, second, "--steps", "1", "--start", str(first)) == 0
+    assert train("dvae", photos, second, "--steps", "1", "--lr", "5e-4", "--start", str(first)) == 0
     begun, gone_on = (weights.read_tensors(f / "dvae.safetensors") for f in (first, second))
-    assert gone_on[1]["command"].endswith("--steps 1 --start first")
+    assert gone_on[1]["command"].endswith("--steps 1 --lr 0.0005 --start first")
     moved = [(begun[0][name] - gone_on[0][name]).abs().max() for name in begun[0]]
     assert 0 < max(moved) < 2e-3  # one warm-up step away, and not a random start
+    assert train("dvae", photos, second, "--steps", "2", "--resume", "--lr", "2e-3") == 2
+    assert "began with --lr 0.0005" in capsys.readouterr().err
     assert train("dvae", photos, second, "--steps", "2", "--resume") == 0
     about = weights.read_about(second / "dvae.safetensors")
-    assert about["command"].endswith("--steps 2 --start first")
+    assert about["command"].endswith("--steps 2 --lr 0.0005 --start first")
     capsys.readouterr()
     for folder, words in ((tmp_path, "no weight file"), (DATA / "tiny", "another size")):
         said = refused(
