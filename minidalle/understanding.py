@@ -1,30 +1,41 @@
-"""How well does a model of 64×64 pictures understand? A rate for each ability, and for emoji.
+"""How well does a model of 64×64 pictures understand? Rates for each ability, and for emoji.
 
 As in evaluate.py, what chose a drawing does not judge it: abilities are read by `world.reader`,
 emoji by the two readers of `world.emoji_readers`, and each is measured on real pictures first.
 Only captions that training never showed are asked.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from random import Random
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 from tqdm import tqdm
 
 from minidalle import pipeline
 from minidalle.datasets import to_tensor
 from minidalle.pipeline import Pretrained
 from minidalle.plots import to_uint8
-from minidalle.rates import Figures, mean, summary, through
+from minidalle.rates import Figures, entropy, mean, summary, through
 from minidalle.world import emoji, emoji_judge, emoji_readers, objects, reader, spoil
 from minidalle.world.abilities import ABILITIES
 from minidalle.world.ability import Ability, Facts
 from minidalle.world.canvas import UNITS
 
+Readings = list[list[reader.Reading]]  # of each caption, of each candidate
+
 
 def real_ones(ability: Ability, rng: Random, count: int) -> tuple[list[Facts], list[Facts]]:
-    """Facts that training never showed, said and settled."""
-    said = [ability.sample(rng, held_out=True) for _ in range(count)]
+    """Facts that training never showed, of each kind equally often, said and settled."""
+    kinds = defaultdict(list)
+    for _ in range(20 * count):
+        facts = ability.sample(rng, held_out=True)
+        kinds[ability.kind_of(facts)].append(facts)
+    rows = [kinds[kind] for kind in sorted(kinds)]
+    said = [rows[i % len(rows)][i // len(rows) % len(rows[i % len(rows)])] for i in range(count)]
     return said, [ability.settle(facts, rng) for facts in said]
 
 
@@ -72,7 +83,7 @@ def ability_judge(
 
 
 def understanding(ability: Ability) -> Callable[..., Figures]:
-    """The exact rate of held-out captions of an ability, and the rate of each of its fields."""
+    """The measure of one ability: how often drawings of held-out captions are exact, and more."""
 
     def measure(
         models: Pretrained,
@@ -83,30 +94,108 @@ def understanding(ability: Ability) -> Callable[..., Figures]:
     ) -> Figures:
         rng = Random(f"{seed} {ability.name}")
         said, settled = real_ones(ability, rng, captions)
-        exact, read, order = [], [], []
-        fields = {field: [] for field in ability.fields}
+        readings, order, first = [], [], []
         for i, facts in enumerate(tqdm(said, desc=ability.name)):
             how = given_part(ability, settled[i], models.dvae.config.grid)
             drawing = draw(
                 models, ability.caption_of(facts), candidates, candidates, seed=seed + i, **how
             )
-            readings = reader.examine(ability, to_uint8(drawing.pictures).numpy())
-            wrong = [reader.differences(ability, facts, seen.facts) for seen in readings]
-            exact.append([not reader.faults(ability, facts, seen) for seen in readings])
-            read.append([not some for some in wrong])
-            for field in fields:
-                if field in facts:
-                    fields[field].append(np.mean([field not in some for some in wrong]))
+            pictures = to_uint8(drawing.pictures).numpy()
+            readings.append(reader.examine(ability, pictures))
             order.append(drawing.order.numpy())
-        figures = summary(np.array(exact), np.array(read), np.array(order))
-        rates = {field: float(np.mean(values)) for field, values in fields.items() if values}
-        figures |= {f"single samples, {field} read right": rate for field, rate in rates.items()}
-        # Composition often succeeds as the product of its parts (Okawa et al. 2023).
-        return figures | {
-            "single samples, product of the fields": float(np.prod(list(rates.values())))
-        }
+            first.append(pictures[0])
+        real = through(models.dvae, paintings(ability, settled))
+        figures = rates(ability, said, readings, np.array(order))
+        figures |= rates_of_fields(ability, said, readings)
+        figures |= variety(ability, said, readings, rng)
+        return figures | near_copies(ability, np.stack(first), real, rng)
 
     return measure
+
+
+def rates(ability: Ability, said: list[Facts], readings: Readings, order: np.ndarray) -> Figures:
+    """How often drawings are exact: all, of each kind, and of another caption of the same kind."""
+    exact = np.array(
+        [[not reader.faults(ability, facts, r) for r in row] for facts, row in zip(said, readings)]
+    )
+    figures = summary(exact, wrong_fields(ability, said, readings) == set(), order)
+    kinds = np.array([ability.kind_of(facts) for facts in said])
+    step = len(set(kinds))  # to the next caption of the same kind
+    other = [
+        not reader.faults(ability, facts, row[0])
+        for facts, row in zip(said[step:] + said[:step], readings)
+    ]
+    figures |= mean("single samples, of another caption", other)
+    for kind in sorted(set(kinds)) if step > 1 else ():
+        figures |= mean(f"single samples, {kind}", exact[kinds == kind].mean(1))
+        best = exact[np.arange(len(exact)), order[:, 0]][kinds == kind]
+        figures |= mean(f"best of {exact.shape[1]}, {kind}", best)
+    return figures
+
+
+def wrong_fields(ability: Ability, said: list[Facts], readings: Readings) -> np.ndarray:
+    """The set of fields in which each drawing differs from its caption: (captions, candidates)."""
+    wrong = np.empty((len(said), len(readings[0])), object)
+    for i, (facts, row) in enumerate(zip(said, readings)):
+        for j, seen in enumerate(row):
+            wrong[i, j] = set(reader.differences(ability, facts, seen.facts))
+    return wrong
+
+
+def rates_of_fields(ability: Ability, said: list[Facts], readings: Readings) -> Figures:
+    """How often each field is read right: always, and where all the others are.
+
+    If the fields succeeded independently, the product of their rates would be the rate of the
+    whole (Okawa et al. 2023). A relation of things that are both there is VISOR's conditional
+    rate (Gokhale et al. 2022).
+    """
+    wrong, figures, product = wrong_fields(ability, said, readings), {}, 1.0
+    for field in ability.fields:
+        rows = wrong[[i for i, facts in enumerate(said) if field in facts]]
+        if not rows.size:
+            continue
+        right = np.array([[field not in one for one in row] for row in rows])
+        others = np.array([[not one - {field} for one in row] for row in rows])
+        figures |= mean(f"single samples, {field} read right", right.mean(1))
+        if others.any():
+            figures[f"single samples, {field} read right if the rest is"] = right[others].mean()
+        product *= right.mean()
+    return figures | ({"single samples, product of the fields": product} if figures else {})
+
+
+def variety(ability: Ability, said: list[Facts], readings: Readings, rng: Random) -> Figures:
+    """The entropy in bits of what captions leave open, over the drawings read right.
+
+    "As painted" is that of as many paintings, which choose evenly: the most that there can be.
+    """
+    drawn, painted = [], []
+    for facts, row in zip(said, readings):
+        right = [seen.facts for seen in row if not reader.differences(ability, facts, seen.facts)]
+        world = [ability.settle(facts, rng) for _ in right]
+        is_open = [f for f in ability.free if f != "background" and f not in facts]
+        if len(right) >= 8 and is_open and ability.box is None:
+            for some, bits in ((right, drawn), (world, painted)):
+                bits.append(entropy([tuple(one.get(f) for f in is_open) for one in some]))
+    if not drawn:
+        return {}
+    figures = mean("variety of places", drawn) | mean("variety of places, as painted", painted)
+    return figures | {"variety of places, share": sum(drawn) / sum(painted)}
+
+
+def near_copies(ability: Ability, drawn: np.ndarray, real: np.ndarray, rng: Random) -> Figures:
+    """How many drawings are as near a training picture as the nearest twentieth of real ones.
+
+    A model that had learnt pictures by heart would come nearer to them than the world does.
+    """
+    shown = [ability.settle(ability.sample(rng), rng) for _ in range(2000)]
+    shown = coarse(paintings(ability, shown))
+    nearest = [torch.cdist(coarse(pictures), shown).amin(1).numpy() for pictures in (drawn, real)]
+    return mean("near copies", nearest[0] <= np.quantile(nearest[1], 0.05))
+
+
+def coarse(pictures: np.ndarray) -> Tensor:
+    """Pictures, uint8 (B, 64, 64, 3), as vectors of means of 4×4 pixels from 0 to 1: (B, 768)."""
+    return F.avg_pool2d(to_tensor(pictures), 4).flatten(1)
 
 
 def given_part(ability: Ability, settled: Facts, grid: int) -> dict:

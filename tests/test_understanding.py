@@ -1,5 +1,6 @@
 """The rates of abilities, on drawings whose truth is known."""
 
+from random import Random
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,13 +35,54 @@ def draws(ability, right: int):
     return draw
 
 
-def test_an_exact_rate_and_that_of_each_field(models):
+def test_every_kind_is_asked_equally_often():
+    said, _ = understanding.real_ones(ABILITIES["stacks"], Random(0), 30)
+    assert [len(facts) for facts in said] == 10 * [2, 3, 4]
+
+
+def test_rates_of_drawings_half_of_which_are_right(models):
     ability = ABILITIES["stacks"]
-    figures = understanding.understanding(ability)(models, 5, 4, 0, draws(ability, right=2))
+    figures = understanding.understanding(ability)(models, 6, 4, 0, draws(ability, right=2))
     assert figures["single samples"] == 0.5 and figures["best of 4"] == 1
+    assert figures["single samples, 3 blocks"] == 0.5 and figures["best of 4, 4 blocks"] == 1
+    assert figures["single samples, of another caption"] == 0
     assert figures["single samples, bottom read right"] >= 0.5
-    product = np.prod([v for k, v in figures.items() if k.endswith("read right")])
-    assert figures["single samples, product of the fields"] == pytest.approx(product)
+    assert "variety of places" not in figures  # too few are right
+
+
+def test_the_rate_of_a_field_alone_and_where_the_rest_is_right():
+    ability = ABILITIES["relations"]
+    said = {"first": "frog", "relation": "above", "second": "fox"}
+    seen = [said, said | {"relation": "to the left of"}, said | {"first": "owl"}]
+    seen.append(said | {"relation": "to the left of", "first": "owl"})
+    readings = [[reader.Reading(facts, 0, 1) for facts in seen]]
+    figures = understanding.rates_of_fields(ability, [said], readings)
+    assert figures["single samples, relation read right"] == 0.5
+    assert figures["single samples, relation read right if the rest is"] == 0.5
+    assert figures["single samples, second read right if the rest is"] == 1
+    assert figures["single samples, product of the fields"] == 0.25
+
+
+def test_variety_is_that_of_the_world_or_none():
+    ability, rng = ABILITIES["stacks"], Random(0)
+    facts = {"bottom": "red"}
+    painted = [reader.Reading(ability.settle(facts, rng), 0, 1) for _ in range(300)]
+    share = "variety of places, share"
+    assert understanding.variety(ability, [facts], [painted], rng)[share] == pytest.approx(
+        1, abs=0.1
+    )
+    assert understanding.variety(ability, [facts], [painted[:1] * 300], rng)[share] == 0
+
+
+def test_pictures_of_training_are_near_copies_and_new_ones_are_not():
+    ability = ABILITIES["matrices"]
+    _, settled = understanding.real_ones(ability, Random(1), 60)
+    real = understanding.paintings(ability, settled)
+    rng = Random(0)
+    shown = [ability.settle(ability.sample(rng), rng) for _ in range(2000)][::100]
+    shown = understanding.paintings(ability, shown)
+    assert understanding.near_copies(ability, shown, real, Random(0))["near copies"] == 1
+    assert understanding.near_copies(ability, real, real, Random(0))["near copies"] <= 0.1
 
 
 def test_what_is_given_is_the_upper_half():

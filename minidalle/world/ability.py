@@ -48,7 +48,7 @@ class Ability:
     box: tuple[int, int] | None = None  # top, left in units: from there to the bottom right corner
     #                                     is drawn, the rest is given: (32, 0) for the lower half
     given: tuple[str, ...] = ()  # the free fields that are among the facts all the same
-    goal: float | None = None  # rate of exact drawings to be reached, best of 32, held out
+    kind_of: Callable[[Facts], str] = lambda facts: "all"  # kinds whose rates are told apart
 
     # ---- facts ↔ caption ----------------------------------------------------------------
 

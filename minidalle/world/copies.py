@@ -179,6 +179,7 @@ COPIES = Ability(
     templates=("the same {thing} {operation} below",),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: facts["operation"],
     valid=valid,
     box=(32, 0),
 )

@@ -79,4 +79,5 @@ NUMBERS = Ability(
     templates=("{a thing}", *["{count} {many thing}"] * 5),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: facts.get("count", "one"),
 )

@@ -275,4 +275,5 @@ DAYLIGHT = Ability(
     templates=("{a thing} {place} {time}",),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: facts["time"],
 )

@@ -221,4 +221,5 @@ WORDS = Ability(
     ),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: f"{len(facts) - 1} letters",
 )

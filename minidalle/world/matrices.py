@@ -110,6 +110,7 @@ MATRICES = Ability(
     templates=("a matrix of shapes with the last cell filled in",),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: "inverted" if facts and facts["inverted"] == "yes" else "as shown",
     valid=valid,
     canonical=canonical,
     box=(2 * STEP, 2 * STEP),

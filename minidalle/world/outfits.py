@@ -246,4 +246,5 @@ OUTFITS = Ability(
     ),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: f"{len(facts) - 1} garments",
 )

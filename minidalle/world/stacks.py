@@ -63,4 +63,5 @@ STACKS = Ability(
     ),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: f"{len(facts)} blocks",
 )
