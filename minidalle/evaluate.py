@@ -18,6 +18,7 @@ from tqdm import tqdm
 from minidalle import pipeline
 from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
 from minidalle.dvae import codebook_use
+from minidalle.naming import description, naming
 from minidalle.pipeline import Pretrained
 from minidalle.plots import to_uint8
 from minidalle.rates import Figures, entropy, mean, psnr, summary, through
@@ -275,6 +276,8 @@ WORLD = {  # with models of 64×64
     "ability limits": ability_limits,
     "ability judge": ability_judge,
     "emoji at 64": recognition_at_64,
+    "naming": naming,
+    "description": description,
 } | {name: understanding(ability) for name, ability in ABILITIES.items()}
 PARTS = SCENES | WORLD
 
