@@ -32,7 +32,7 @@ def share(art, colour):
 
 @pytest.mark.parametrize("thing, era", [*product(THINGS, LOOKS)])
 def test_a_thing_has_the_material_of_its_era_and_of_no_other(thing, era):
-    art = made_in(thing, era).art(128, 128)
+    art = made_in(thing, era).art(64, 64)
     assert share(art, LOOKS[era].body) > 0.05 and share(art, LOOKS[era].edge) > 0.02
     for other in LOOKS.keys() - {era}:
         assert share(art, LOOKS[other].body) < 0.01
@@ -41,10 +41,10 @@ def test_a_thing_has_the_material_of_its_era_and_of_no_other(thing, era):
 @pytest.mark.parametrize("thing", THINGS)
 def test_things_from_the_future_hover(thing):
     """Between a thing and its light is nothing at all."""
-    cover = made_in(thing, "the future").art(128, 128)[..., 3].max(1)
+    cover = made_in(thing, "the future").art(64, 64)[..., 3].max(1)
     rows = np.flatnonzero(cover > 0)
     assert (cover[rows.min() : rows.max()] == 0).any()
-    assert (made_in(thing, "the 1980s").art(128, 128)[64:120, :, 3].max(1) > 0).all()
+    assert (made_in(thing, "the 1980s").art(64, 64)[32:60, :, 3].max(1) > 0).all()
 
 
 def test_an_eighth_of_the_pairs_is_held_out():

@@ -15,6 +15,7 @@ from minidalle.world.outfits import OUTFITS
 from minidalle.world.relations import RELATIONS, ROWS
 from minidalle.world.rooms import ROOMS
 from minidalle.world.stacks import STACKS
+from minidalle.world.views import VIEWS
 from minidalle.world.walks import WALKS
 
 ABILITIES = {
@@ -23,7 +24,7 @@ ABILITIES = {
         *(ATTRIBUTES, OUTLINES, HABITS),  # one thing
         *(OUTFITS, RELATIONS, ROWS, STACKS, NUMBERS),  # several
         *(CHAIRS, MATERIALS, HALVES, WALKS),  # invented
-        *(ERAS,),  # of another time, seen otherwise, from elsewhere
+        *(ERAS, VIEWS),  # of another time, seen otherwise, from elsewhere
         *(DAYLIGHT, ROOMS, WORDS),  # inferred, referred to, written
         *(COPIES, MATRICES),  # begun by somebody else
     )

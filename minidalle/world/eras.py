@@ -51,8 +51,8 @@ def backdrop(pen: Pen, era: str) -> None:
 
 
 def _arc(pen: Pen, x: float, y: float, radius: float, colour: Colour) -> None:
-    at = [side / UNITS for side in (x - radius, y - radius, x + radius, y + radius)]
-    pen.arc(*at, 0, 180, 1.2 / UNITS, colour)
+    left, top, right, bottom = (s / UNITS for s in (x - radius, y - radius, x + radius, y + radius))
+    pen.arc(left, top, right, bottom, 0, 180, 1.2 / UNITS, colour)
 
 
 def _floor(pen: Pen, era: str) -> None:
