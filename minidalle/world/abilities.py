@@ -5,6 +5,7 @@ from minidalle.world.attributes import ATTRIBUTES, HABITS, OUTLINES
 from minidalle.world.copies import COPIES
 from minidalle.world.counting import NUMBERS
 from minidalle.world.daylight import DAYLIGHT
+from minidalle.world.dishes import DISHES
 from minidalle.world.eras import ERAS
 from minidalle.world.halves import HALVES
 from minidalle.world.hybrids import CHAIRS
@@ -24,7 +25,7 @@ ABILITIES = {
         *(ATTRIBUTES, OUTLINES, HABITS),  # one thing
         *(OUTFITS, RELATIONS, ROWS, STACKS, NUMBERS),  # several
         *(CHAIRS, MATERIALS, HALVES, WALKS),  # invented
-        *(ERAS, VIEWS),  # of another time, seen otherwise, from elsewhere
+        *(ERAS, VIEWS, DISHES),  # of another time, seen otherwise, from elsewhere
         *(DAYLIGHT, ROOMS, WORDS),  # inferred, referred to, written
         *(COPIES, MATRICES),  # begun by somebody else
     )
