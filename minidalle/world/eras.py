@@ -16,63 +16,80 @@ from itertools import pairwise, product
 import numpy as np
 
 from minidalle.world.ability import Ability, Facts, one_in
-from minidalle.world.canvas import UNITS, Canvas, Colour, Pen, Point, drawing
+from minidalle.world.canvas import UNITS, Canvas, Pen, Point, drawing
 from minidalle.world.gadgets import LOOKS, THINGS, WHITE, disc, made_in
 
 SIDE, FLOOR = 46, 46  # units: the box of a thing, and where the wall ends
 
 
+# ---- places, each a wall or a sky, and a floor ------------------------------------------------
+
+
+def parlour(pen: Pen) -> None:
+    """Wallpaper with scales, and boards: of the 1920s."""
+    pen.box(0, 0, 1, 1, (128, 156, 130))
+    for row, column in product(range(6), range(5)):
+        middle, top = (16 * column - 8 * (row % 2)) / UNITS, (10 * row - 9) / UNITS
+        pen.arc(middle - 0.125, top, middle + 0.125, top + 0.25, 0, 180, 0.03, (170, 182, 132))
+    pen.box(0, FLOOR / UNITS, 1, 1, (178, 134, 92))
+    for y in ROWS:
+        pen.line([_on_floor(-9, y), _on_floor(9, y)], 0.025, (138, 98, 64))
+
+
+def diner(pen: Pen) -> None:
+    """Pink, with a chequered floor: of the 1950s."""
+    pen.box(0, 0, 1, 1, (255, 205, 208))
+    pen.box(0, FLOOR / UNITS, 1, 1, WHITE)
+    for (number, y), (_, below) in pairwise(enumerate(ROWS)):
+        for x in range(-7 + number % 2, 7, 2):
+            square = (x, y), (x + 1, y), (x + 1, below), (x, below)
+            pen.polygon([_on_floor(*corner) for corner in square], (70, 84, 100))
+
+
+def grid(pen: Pen) -> None:
+    """Neon lines under a sun that goes down: of the 1980s."""
+    pen.box(0, 0, 1, 1, (70, 24, 112))
+    pen.ellipse(0.14, 0.06, 0.86, 0.78, (255, 132, 84))
+    pen.box(0, 0.38, 1, 0.42, (70, 24, 112))
+    pen.box(0, 0.5, 1, 0.55, (70, 24, 112))
+    pen.box(0, FLOOR / UNITS, 1, 1, (34, 14, 62))
+    for x in range(-6, 7, 2):
+        pen.line([_on_floor(x, ROWS[0]), _on_floor(x, ROWS[-1])], 0.025, (190, 50, 210))
+    for y in ROWS:
+        pen.line([_on_floor(-9, y), _on_floor(9, y)], 0.025, (190, 50, 210))
+
+
+def space(pen: Pen) -> None:
+    """Stars, and a planet with a ring, seen from a deck: of the future."""
+    pen.box(0, 0, 1, 1, (14, 20, 62))
+    for x, y in ((5, 6), (18, 3), (32, 8), (3, 26), (40, 3), (10, 40), (60, 38), (61, 26)):
+        pen.ellipse(
+            (x - 1.2) / UNITS, (y - 1.2) / UNITS, (x + 1.2) / UNITS, (y + 1.2) / UNITS, WHITE
+        )
+    pen.line([(0.66, 0.24), (0.98, 0.08)], 0.04, (250, 200, 150))
+    disc(pen, 0.82, 0.16, 0.1, (200, 120, 220), (200, 120, 220))
+    pen.box(0, FLOOR / UNITS, 1, 1, (44, 62, 116))
+    pen.line([_on_floor(-9, FLOOR), _on_floor(9, FLOOR)], 0.04, LOOKS["the future"].edge)
+
+
+ROWS = (FLOOR, 51, 57, 65)  # nearer, they are wider
+
+
+def _on_floor(x: float, y: float) -> Point:
+    """Lines from the horizon towards us; they would meet at a point behind the wall."""
+    return 0.5 + x * (y - 30) / UNITS / 3, y / UNITS
+
+
+PLACES = {"the 1920s": parlour, "the 1950s": diner, "the 1980s": grid, "the future": space}
+
+
 @drawing
 def backdrop(pen: Pen, era: str) -> None:
-    """Where things from an era stand: a wall or a sky, and below it a floor."""
-    wall, floor = {
-        "the 1920s": ((40, 78, 68), (170, 126, 84)),
-        "the 1950s": ((255, 205, 208), WHITE),
-        "the 1980s": ((58, 18, 92), (24, 10, 46)),
-        "the future": ((12, 18, 54), (40, 56, 104)),
-    }[era]
-    pen.box(0, 0, 1, 1, wall)
-    if era == "the 1920s":  # the scales of its wallpaper
-        for row, column in product(range(4), range(6)):
-            x, y = 12 * column - 6 * (row % 2), 12 * row
-            _arc(pen, x, y, 6, (150, 132, 72))
-            _arc(pen, x, y, 2, (150, 132, 72))
-    if era == "the 1980s":  # the sun goes down
-        pen.ellipse(0.14, 0.1, 0.86, 0.82, (255, 120, 80))
-        for y in (0.4, 0.52, 0.64):
-            pen.box(0, y, 1, y + 0.045, wall)
-    if era == "the future":  # stars, and a planet with a ring
-        for x, y in ((5, 6), (18, 3), (32, 8), (3, 26), (40, 3), (10, 40), (60, 38), (61, 26)):
-            pen.ellipse((x - 1) / 64, (y - 1) / 64, (x + 1) / 64, (y + 1) / 64, WHITE)
-        pen.line([(0.66, 0.24), (0.98, 0.08)], 0.035, (250, 200, 150))
-        disc(pen, 0.82, 0.16, 0.1, (200, 120, 220), (200, 120, 220))
-    pen.box(0, FLOOR / UNITS, 1, 1, floor)
-    _floor(pen, era)
+    """Where things from an era stand."""
+    PLACES[era](pen)
 
 
-def _arc(pen: Pen, x: float, y: float, radius: float, colour: Colour) -> None:
-    left, top, right, bottom = (s / UNITS for s in (x - radius, y - radius, x + radius, y + radius))
-    pen.arc(left, top, right, bottom, 0, 180, 1.2 / UNITS, colour)
-
-
-def _floor(pen: Pen, era: str) -> None:
-    """Boards, squares, or lines of neon, which meet far behind the wall."""
-
-    def at(column: float, y: float) -> Point:
-        return 0.5 + column * (y - 30) / UNITS / 3, y / UNITS
-
-    for (near, y), (_, below) in pairwise(enumerate((46, 51, 57, 65))):
-        for column in range(-6, 7):
-            if era == "the 1950s" and (column + near) % 2:
-                square = (column, y), (column + 1, y), (column + 1, below), (column, below)
-                pen.polygon([at(*corner) for corner in square], (70, 84, 100))
-            if era == "the 1980s":
-                pen.line([at(column, y), at(column, below)], 0.018, (170, 40, 190))
-        line = {"the 1920s": (120, 84, 56), "the 1980s": (170, 40, 190)}.get(era)
-        if line:
-            pen.line([(0, y / UNITS), (1, y / UNITS)], 0.02, line)
-    if era == "the future":
-        pen.line([(0, FLOOR / UNITS), (1, FLOOR / UNITS)], 0.03, LOOKS[era].edge)
+# ---- the ability ----------------------------------------------------------------------------
 
 
 def draw(size: int, place: tuple[int, int], thing: str, era: str) -> np.ndarray:

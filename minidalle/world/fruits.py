@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minidalle.world import silhouettes
 from minidalle.world.canvas import Colour, Pen, Point, drawing, shade
+from minidalle.world.silhouettes import Silhouette, outline
 
 SEED, STONE, GREEN, WOOD = (50, 32, 28), (134, 82, 46), (74, 150, 60), (110, 74, 44)
 
 
 @dataclass(frozen=True)
 class Tones:
-    """The colours of a fruit; those of its inside follow from its skin, or from the x-rays."""
+    """The colours of a fruit; those of its inside follow from its skin, unless it is x-rayed."""
 
     skin: Colour
     edge: Colour  # of the skin
@@ -47,47 +49,6 @@ X_RAYED = Tones(
     green=(60, 98, 136),
     wood=(60, 98, 136),
 )
-
-
-# ---- silhouettes: an angle, clockwise from the top → x and y in a square box ----------------
-
-
-def oval(across: float, down: float) -> Callable[[float], Point]:
-    """Half the width and half the height."""
-    return lambda t: (0.5 + across * math.sin(t), 0.5 - down * math.cos(t))
-
-
-def lemon(t: float) -> Point:
-    """Pointed at both sides."""
-    return 0.5 + 0.41 * math.sin(t) + 0.09 * math.sin(t) ** 15, 0.5 - 0.37 * math.cos(t)
-
-
-def avocado(t: float) -> Point:
-    """Narrower above."""
-    return 0.5 + math.sin(t) * (0.31 - 0.13 * math.cos(t)), 0.5 - 0.49 * math.cos(t)
-
-
-def pear(t: float) -> Point:
-    """With a waist."""
-    wide = 0.27 - 0.19 * math.cos(t) + 0.07 * math.cos(2 * t)
-    return 0.5 + math.sin(t) * wide, 0.56 - 0.42 * math.cos(t)
-
-
-def tomato(t: float) -> Point:
-    """Flat, and dented at the top."""
-    dent = 0.07 * math.exp(-8 * (1 - math.cos(t)))
-    return 0.5 + 0.49 * math.sin(t), 0.54 - 0.41 * math.cos(t) + dent
-
-
-def peach(t: float) -> Point:
-    """A dent at the top, and a point below."""
-    dent = 0.1 * math.exp(-12 * (1 - math.cos(t))) + 0.06 * max(0, -math.cos(t)) ** 9
-    return 0.5 + 0.45 * math.sin(t), 0.53 - 0.4 * math.cos(t) + dent
-
-
-def onion(t: float) -> Point:
-    """A bulb that runs out into a tip."""
-    return 0.5 + 0.45 * math.sin(t), 0.56 - 0.36 * math.cos(t) - 0.2 * max(0, math.cos(t)) ** 12
 
 
 # ---- what sticks out of a fruit, what is on its skin, and what is in it: pen, tones → -------
@@ -161,11 +122,11 @@ def bare(pen: Pen, tones: Tones) -> None:
 
 def kiwi_seeds(pen: Pen, tones: Tones) -> None:
     """A ring of seeds round a pale core."""
-    for x, y in _spread([(0.36, 0.29, 16)]):
+    for x, y in _spread([(0.36, 0.29, 10)]):
         pen.line([(0.5, 0.5), (x, y)], 0.02, tones.pale)
-    pen.ellipse(0.34, 0.38, 0.66, 0.62, tones.pale)
-    for x, y in _spread([(0.25, 0.2, 14)]):
-        pen.ellipse(x - 0.03, y - 0.03, x + 0.03, y + 0.03, tones.seed)
+    pen.ellipse(0.36, 0.4, 0.64, 0.6, tones.pale)
+    for x, y in _spread([(0.25, 0.2, 10)]):
+        pen.ellipse(x - 0.04, y - 0.04, x + 0.04, y + 0.04, tones.seed)
 
 
 def segments(across: float, down: float) -> Callable[[Pen, Tones], None]:
@@ -175,7 +136,7 @@ def segments(across: float, down: float) -> Callable[[Pen, Tones], None]:
         for x, y in _spread([(across, down, 8)]):
             pen.line([(0.5, 0.5), (x, y)], 0.04, tones.pale)
         for x, y in _spread([(across / 2, down / 2, 4)], turn=0.4):
-            pen.ellipse(x - 0.035, y - 0.035, x + 0.035, y + 0.035, tones.seed)
+            pen.ellipse(x - 0.045, y - 0.045, x + 0.045, y + 0.045, tones.seed)
 
     return inside
 
@@ -213,14 +174,14 @@ def chambers(pen: Pen, tones: Tones) -> None:
 def layers(pen: Pen, tones: Tones) -> None:
     """An onion in an onion in an onion."""
     for share in (0.66, 0.4, 0.16):
-        pen.polygon(outline(onion, share + 0.1), tones.skin)
-        pen.polygon(outline(onion, share), tones.flesh)
+        pen.polygon(outline(silhouettes.onion, share + 0.1), tones.skin)
+        pen.polygon(outline(silhouettes.onion, share), tones.flesh)
 
 
 def specks(pen: Pen, tones: Tones) -> None:
     """Everywhere in a dragon fruit."""
-    for x, y in _spread([(0.27, 0.3, 13), (0.16, 0.18, 8), (0.04, 0.06, 3)]):
-        pen.ellipse(x - 0.025, y - 0.025, x + 0.025, y + 0.025, tones.seed)
+    for x, y in _spread([(0.26, 0.29, 11), (0.14, 0.16, 6), (0, 0, 1)]):
+        pen.ellipse(x - 0.033, y - 0.033, x + 0.033, y + 0.033, tones.seed)
 
 
 def _spread(rings, turn: float = 0) -> list[Point]:
@@ -241,7 +202,7 @@ class Fruit:
     """A fruit or a vegetable."""
 
     skin: Colour
-    silhouette: Callable[[float], Point]
+    silhouette: Silhouette
     inside: Part
     marks: Part = bare  # on the skin
     behind: Part = bare  # what sticks out, below the silhouette
@@ -250,30 +211,30 @@ class Fruit:
 
 FRUITS = {
     "kiwi": Fruit(
-        (104, 112, 44), oval(0.49, 0.4), kiwi_seeds, dots((0.36, 0.28, 12), (0.18, 0.14, 7))
+        (104, 112, 44),
+        silhouettes.oval(0.49, 0.4),
+        kiwi_seeds,
+        dots((0.36, 0.28, 12), (0.18, 0.14, 7)),
     ),
     "orange": Fruit(
         (255, 140, 0),
-        oval(0.45, 0.45),
+        silhouettes.oval(0.45, 0.45),
         segments(0.36, 0.36),
         dots((0.3, 0.3, 9), (0.12, 0.12, 4)),
         before=leaf,
     ),
-    "lemon": Fruit((252, 214, 36), lemon, segments(0.34, 0.29)),
-    "avocado": Fruit((50, 92, 42), avocado, avocado_stone, dots((0.2, 0.32, 9), (0.08, 0.14, 4))),
-    "pear": Fruit((176, 200, 50), pear, pips, before=stalk),
-    "tomato": Fruit((226, 50, 36), tomato, chambers, before=calyx),
-    "peach": Fruit((255, 150, 110), peach, peach_stone, cleft, before=leaf),
-    "onion": Fruit((150, 52, 110), onion, layers, ribs, behind=roots),
-    "dragon fruit": Fruit((232, 40, 120), oval(0.38, 0.42), specks, scales, behind=flames),
+    "lemon": Fruit((252, 214, 36), silhouettes.lemon, segments(0.34, 0.29)),
+    "avocado": Fruit(
+        (50, 92, 42), silhouettes.avocado, avocado_stone, dots((0.2, 0.32, 9), (0.08, 0.14, 4))
+    ),
+    "pear": Fruit((176, 200, 50), silhouettes.pear, pips, before=stalk),
+    "tomato": Fruit((226, 50, 36), silhouettes.tomato, chambers, before=calyx),
+    "peach": Fruit((255, 150, 110), silhouettes.peach, peach_stone, cleft, before=leaf),
+    "onion": Fruit((150, 52, 110), silhouettes.onion, layers, ribs, behind=roots),
+    "dragon fruit": Fruit(
+        (232, 40, 120), silhouettes.oval(0.38, 0.42), specks, scales, behind=flames
+    ),
 }
-
-
-def outline(silhouette: Callable[[float], Point], share: float) -> list[Point]:
-    """The points of a silhouette, this share as large, about the middle of the fruit."""
-    around = np.array([silhouette(t) for t in np.linspace(0, 2 * math.pi, 180)])
-    middle = (around.min(0) + around.max(0)) / 2
-    return [(x, y) for x, y in middle + share * (around - middle)]
 
 
 @drawing

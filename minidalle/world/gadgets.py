@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from minidalle.world.canvas import Colour, Pen, Point, drawing, shade
 
-EDGE = 0.035  # of a thing's box: how wide the edges are
+EDGE = 0.045  # of a thing's box: how wide the edges are
 WHITE, BLACK = (255, 255, 255), (28, 26, 34)
 
 
@@ -49,8 +49,8 @@ LOOKS = {
         corner=0.34,
     ),
     "the 1980s": Era(
-        body=(34, 32, 44),
-        edge=(255, 50, 180),
+        body=(50, 46, 66),
+        edge=(255, 60, 190),
         trim=(128, 130, 146),
         face=(20, 62, 92),
         ink=(70, 255, 130),
@@ -87,9 +87,8 @@ def case(pen: Pen, era: str, left: float, top: float, right: float, bottom: floa
         y = bottom - 0.3 * (bottom - top)
         pen.box(left, y, right, y + 0.05, look.trim)
     if era == "the future":  # a shell, in its own shade
-        pen.box(
-            left + 0.1, bottom - 0.05, right - 0.1, bottom - 0.01, shade(look.body, -0.14), 0.02
-        )
+        inset = 0.2 * (right - left)
+        pen.box(left + inset, bottom - 0.05, right - inset, bottom - 0.01, look.trim, 0.02)
 
 
 def disc(pen: Pen, x: float, y: float, radius: float, edge: Colour, fill: Colour, wide=EDGE):
@@ -240,7 +239,7 @@ def camera(pen: Pen, era: str, look: Era) -> None:
 
 def clock(pen: Pen, era: str, look: Era) -> None:
     """At ten to two."""
-    stand(pen, era, 0.22, 0.78)
+    stand(pen, era, 0.29, 0.71)
     ornament(pen, era, 0.5, 0.05, 0.1)
     disc(pen, 0.5, 0.47, 0.4, look.edge, look.body)
     disc(pen, 0.5, 0.47, 0.32, look.trim, look.face)

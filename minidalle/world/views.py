@@ -20,8 +20,8 @@ from minidalle.world.canvas import UNITS, Canvas, Drawing, Pen, drawing
 from minidalle.world.fruits import FRUITS, opened, whole
 from minidalle.world.scenes import BACKGROUNDS
 
-SIDE = 40  # units: the box of a fruit
-NIGHT = (0.52, 0.58, 0.86)  # what is left of red, green and blue
+SIDE = 44  # units: the box of a fruit
+NIGHT = (0.6, 0.65, 0.92)  # what is left of red, green and blue
 MOON, FILM, FRAME = (240, 236, 205), (10, 16, 32), (52, 76, 108)
 
 
@@ -39,7 +39,7 @@ def _at_night(height: int, width: int, thing: Drawing) -> np.ndarray:
 @drawing
 def night_sky(pen: Pen, background: str) -> None:
     """A background at night, with a crescent and stars."""
-    red, green, blue = (round(0.42 * c * n) for c, n in zip(BACKGROUNDS[background], NIGHT))
+    red, green, blue = (round(0.34 * c * n) for c, n in zip(BACKGROUNDS[background], NIGHT))
     dark = red, green, blue
     pen.box(0, 0, 1, 1, dark)
     pen.ellipse(0.8, 0.03, 0.97, 0.2, MOON)
@@ -86,7 +86,7 @@ INSIDE = ("cross-section", "x-ray")
 VIEWS = Ability(
     "views",
     fields={"fruit": tuple(FRUITS), "view": (*INSIDE, "close-up"), "time": ("at night",)},
-    free={"background": tuple(BACKGROUNDS), "place": tuple(product((8, 12, 16), repeat=2))},
+    free={"background": tuple(BACKGROUNDS), "place": tuple(product((6, 10, 14), repeat=2))},
     # Each view is about as likely as the others.
     templates=("{a fruit}", "{a fruit} {time}", *["{a view} of {a fruit}"] * 3),
     draw=draw,
