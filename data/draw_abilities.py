@@ -30,6 +30,9 @@ CAPTIONS = (  # of the announcement, or near it; of the other abilities a random
     "a clock in the shape of a pentagon",
     "a purple banana",
     "five red apples",
+    "a telephone from the 1920s",
+    "a cross-section of a kiwi",
+    "the food of japan on a blue plate",
 )
 EMOJI = ("a panda in the style of noto on a white background", "a fluent drawing of a snail")
 

@@ -5,6 +5,8 @@ from minidalle.world.attributes import ATTRIBUTES, HABITS, OUTLINES
 from minidalle.world.copies import COPIES
 from minidalle.world.counting import NUMBERS
 from minidalle.world.daylight import DAYLIGHT
+from minidalle.world.dishes import DISHES
+from minidalle.world.eras import ERAS
 from minidalle.world.halves import HALVES
 from minidalle.world.hybrids import CHAIRS
 from minidalle.world.lettering import WORDS
@@ -14,6 +16,7 @@ from minidalle.world.outfits import OUTFITS
 from minidalle.world.relations import RELATIONS, ROWS
 from minidalle.world.rooms import ROOMS
 from minidalle.world.stacks import STACKS
+from minidalle.world.views import VIEWS
 from minidalle.world.walks import WALKS
 
 ABILITIES = {
@@ -22,6 +25,7 @@ ABILITIES = {
         *(ATTRIBUTES, OUTLINES, HABITS),  # one thing
         *(OUTFITS, RELATIONS, ROWS, STACKS, NUMBERS),  # several
         *(CHAIRS, MATERIALS, HALVES, WALKS),  # invented
+        *(ERAS, VIEWS, DISHES),  # of another time, seen otherwise, from elsewhere
         *(DAYLIGHT, ROOMS, WORDS),  # inferred, referred to, written
         *(COPIES, MATRICES),  # begun by somebody else
     )

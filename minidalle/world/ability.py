@@ -178,12 +178,12 @@ def _exchanges(one: str, other: str) -> list[tuple[str, str]]:
 def article(word: str) -> str:
     """ "a" or "an".
 
-    >>> article("orange"), article("unicorn"), article("hourglass")
-    ('an', 'a', 'an')
+    >>> article("orange"), article("unicorn"), article("hourglass"), article("x-ray")
+    ('an', 'a', 'an', 'an')
     """
     if word.startswith(("uni", "eu", "one", "used")):
         return "a"
-    return "an" if word[0] in "aeiou" or word.startswith("hour") else "a"
+    return "an" if word.startswith((*"aeiou", "hour", "x-")) else "a"
 
 
 def plural(word: str) -> str:

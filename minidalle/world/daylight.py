@@ -16,7 +16,7 @@ import numpy as np
 
 from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import FINE, UNITS, Canvas, Colour, Drawing, Pen, drawing, shade
-from minidalle.world.objects import emoji, mirrored
+from minidalle.world.objects import emoji, mirrored, standing
 
 HORIZON, SIDE = 32, 36  # units: the height of the sky, and the box of a thing
 
@@ -123,7 +123,7 @@ def lit(thing: Drawing, time: str) -> Drawing:
 
 
 def _lit(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
-    art, light = _standing(height, width, thing), TIMES[time]
+    art, light = standing(thing).art(height, width).copy(), TIMES[time]
     down = light.side == 0  # does the light fall down the thing, or across it?
     covered = np.flatnonzero((art[..., 3] > 0.3).any(1 if down else 0))
     along = np.arange(height if down else width)
@@ -134,13 +134,6 @@ def _lit(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
     art[..., :3] *= np.array(light.bright) * (1 - away) + np.array(light.dim) * away
     art[..., :3] = np.minimum(art[..., :3], 255 * art[..., 3:])
     return art
-
-
-def _standing(height: int, width: int, thing: Drawing) -> np.ndarray:
-    """The thing's art, moved down until it touches the lower edge."""
-    art = thing.art(height, width)
-    lowest = np.flatnonzero(art[..., 3].max(1) > 0.3).max()
-    return np.roll(art, height - 1 - lowest, 0)
 
 
 def shadow(thing: Drawing, time: str) -> Drawing:
@@ -155,7 +148,7 @@ def shadow(thing: Drawing, time: str) -> Drawing:
 def _shadow(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
     lean, reach, dark = TIMES[time].shadow
     tall = width // 3 * FINE
-    cover = _standing(tall, tall, thing)[..., 3]
+    cover = standing(thing).art(tall, tall)[..., 3]
     ys, xs = np.mgrid[: height * FINE, : width * FINE]
     t = (ys + 0.5) / (reach * tall)
     row = np.floor((1 - t) * tall).astype(int)

@@ -77,3 +77,14 @@ def mirrored(thing: Drawing) -> Drawing:
 
 def _mirrored(height: int, width: int, thing: Drawing) -> np.ndarray:
     return thing.art(height, width)[:, ::-1]
+
+
+def standing(thing: Drawing) -> Drawing:
+    """Moved down until it touches the lower edge of its box."""
+    return Drawing(_standing, (thing,))
+
+
+def _standing(height: int, width: int, thing: Drawing) -> np.ndarray:
+    art = thing.art(height, width)
+    lowest = np.flatnonzero(art[..., 3].max(1) > 0.3).max()
+    return np.roll(art, height - 1 - lowest, 0)
