@@ -112,4 +112,5 @@ ERAS = Ability(
     templates=("{a thing} from {era}",),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: facts["era"],
 )

@@ -91,5 +91,6 @@ VIEWS = Ability(
     templates=("{a fruit}", "{a fruit} {time}", *["{a view} of {a fruit}"] * 3),
     draw=draw,
     held_out=held_out,
+    kind_of=lambda facts: facts.get("view", facts.get("time", "whole")),
     canonical=same_film,
 )
