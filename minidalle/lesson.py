@@ -121,5 +121,7 @@ def _short(value: Any) -> str:
         return f"a tensor {tuple(value.shape)}"
     if isinstance(value, nn.Module):
         return _kind(value)
-    text = repr(value.tolist() if isinstance(value, Tensor) else value)
+    if isinstance(value, Tensor):
+        value = (value.double().round(decimals=4) if value.is_floating_point() else value).tolist()
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"

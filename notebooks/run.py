@@ -27,16 +27,30 @@ def smaller(png: str) -> str:
     return min(base64.b64encode(file.getvalue()).decode(), png, key=len)
 
 
+def joined(outputs: list) -> list:
+    """The outputs, with texts that were printed one after the other as one."""
+    whole: list = []
+    for output in outputs:
+        texts = output.output_type == "stream" and whole and whole[-1].output_type == "stream"
+        if texts and whole[-1].name == output.name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole
+
+
 def run(path: Path) -> None:
     """Run a notebook in its folder and write it back, without what is personal or accidental."""
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": path.parent}})
+    client = NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": path.parent}})
     client.execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = smaller(output.data["image/png"])
