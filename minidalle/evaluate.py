@@ -18,6 +18,7 @@ from tqdm import tqdm
 from minidalle import pipeline
 from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
 from minidalle.dvae import codebook_use
+from minidalle.failures import failures
 from minidalle.naming import description, naming
 from minidalle.pipeline import Pretrained
 from minidalle.plots import to_uint8
@@ -278,6 +279,7 @@ WORLD = {  # with models of 64×64
     "emoji at 64": recognition_at_64,
     "naming": naming,
     "description": description,
+    "failures": failures,
 } | {name: understanding(ability) for name, ability in ABILITIES.items()}
 PARTS = SCENES | WORLD
 

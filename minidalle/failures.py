@@ -1,0 +1,85 @@
+"""Where it fails: "without" and colours that change places.
+
+Both are asked about outfits, because whether an animal wears gloves, and in which colour, can be
+read from a picture. No caption of training denies anything, so a model that only listens for the
+word "gloves" draws them all the more when it is told to leave them out.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+from tqdm import tqdm
+
+from minidalle import pipeline
+from minidalle.pipeline import Pretrained
+from minidalle.plots import to_uint8
+from minidalle.rates import Figures, mean
+from minidalle.understanding import real_ones
+from minidalle.world import reader
+from minidalle.world.ability import Facts
+from minidalle.world.outfits import GARMENTS, OUTFITS
+
+Read = Callable[[str, int], list[Facts]]  # (caption, seed) → what is seen in each drawing
+
+
+def failures(
+    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+) -> Figures:
+    """Rates of two kinds of failure, in single samples."""
+
+    def read(caption: str, number: int) -> list[Facts]:
+        pictures = draw(models, caption, candidates, keep=1, seed=number).pictures
+        return [seen.facts for seen in reader.examine(OUTFITS, to_uint8(pictures).numpy())]
+
+    rng = Random(f"{seed} failures")
+    said, _ = real_ones(OUTFITS, rng, captions)
+    return negation(rng, said, read, seed) | exchange(said, read, seed)
+
+
+def negation(rng: Random, said: list[Facts], read: Read, seed: int) -> Figures:
+    """How often a garment is worn that the caption names, does not name, or denies."""
+    worn: dict[str, list[float]] = {"named": [], "not named": [], "denied": []}
+    for i, facts in enumerate(tqdm(said, desc="negation")):
+        hat, other = rng.sample(list(GARMENTS), 2)
+        colour, animal = rng.choice(OUTFITS.values(hat)), {"animal": facts["animal"]}
+        plain = OUTFITS.caption_of(animal | {hat: colour})
+        asked = {
+            "named": OUTFITS.caption_of(
+                animal | {hat: colour, other: rng.choice(OUTFITS.values(other))}
+            ),
+            "not named": plain,
+            "denied": f"{plain} without {'a ' if other in ('hat', 'shirt') else ''}{other}",
+        }
+        for how, caption in asked.items():
+            seen = read(caption, seed + i)
+            worn[how].append(float(np.mean([other in one for one in seen])))
+    figures: Figures = {}
+    for how, rates in worn.items():
+        figures |= mean(f"negation: a garment {how} is worn", rates)
+    return figures
+
+
+def exchange(said: list[Facts], read: Read, seed: int) -> Figures:
+    """Of two garments in two colours: how often both are right, or have changed places.
+
+    And of all colours that are wrong, how many are the other garment's; of eight colours, one in
+    seven would be by chance.
+    """
+    right, exchanged, stolen = [], [], []
+    for i, facts in enumerate(tqdm(said, desc="exchange")):
+        one, other, *_ = (garment for garment in GARMENTS if garment in facts)
+        if facts[one] == facts[other]:
+            continue
+        asked = {"animal": facts["animal"], one: facts[one], other: facts[other]}
+        seen = [(s.get(one), s.get(other)) for s in read(OUTFITS.caption_of(asked), seed + i)]
+        wanted = facts[one], facts[other]
+        right.append(np.mean([pair == wanted for pair in seen]))
+        exchanged.append(np.mean([pair == wanted[::-1] for pair in seen]))
+        wrong = [
+            (s, w, o) for pair in seen for s, w, o in zip(pair, wanted, wanted[::-1]) if s != w
+        ]
+        stolen += [s == o for s, w, o in wrong]
+    figures = mean("two garments: both colours right", right)
+    figures |= mean("two garments: colours exchanged", exchanged)
+    return figures | (mean("two garments: a wrong colour is the other's", stolen) if stolen else {})

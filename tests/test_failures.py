@@ -1,0 +1,42 @@
+"""The two kinds of failure, on drawings that are known."""
+
+from random import Random
+
+import pytest
+
+from minidalle import failures
+from minidalle.world.outfits import OUTFITS
+
+SAID = [OUTFITS.sample(Random(i), held_out=True) for i in range(20)]
+
+
+def deaf(caption, seed):
+    """Draws every garment that a caption mentions, in the colours of the caption."""
+    plain, _, denied = caption.partition(" without ")
+    facts = OUTFITS.parse(plain)
+    return [facts | ({denied.removeprefix("a "): "red"} if denied else {})]
+
+
+def test_whoever_hears_only_the_word_wears_what_is_denied():
+    figures = failures.negation(Random(0), SAID, deaf, seed=0)
+    rates = [v for name, v in figures.items() if name.endswith("worn")]
+    assert rates == [1, 0, 1]
+
+
+def test_colours_that_change_places_are_counted():
+    def half_exchanged(caption, seed):
+        facts = OUTFITS.parse(caption)
+        one, other = facts.keys() - {"animal"}
+        return [facts, facts | {one: facts[other], other: facts[one]}]
+
+    figures = failures.exchange(SAID, half_exchanged, seed=0)
+    assert figures["two garments: both colours right"] == 0.5
+    assert figures["two garments: colours exchanged"] == 0.5
+    assert figures["two garments: a wrong colour is the other's"] == 1
+
+
+@pytest.mark.parametrize("garment, word", [("hat", "a hat"), ("gloves", "gloves")])
+def test_a_denial_is_english(garment, word):
+    asked = []
+    failures.negation(Random(0), SAID, lambda caption, seed: asked.append(caption) or [{}], 0)
+    assert any(caption.endswith(f"without {word}") for caption in asked)
