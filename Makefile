@@ -20,13 +20,14 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw test quick lint lab notebooks from-scratch bench-peers performance clean
+.PHONY: help draw abilities test quick lint lab notebooks from-scratch bench-peers performance clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make draw CAPTION="a red star above a blue circle"'
 	@echo '                    draw the caption, write a sheet of pictures, print its path'
 	@echo '                    ARGS="--candidates 8 --seed 1" passes options on'
+	@echo 'make abilities      draw a sheet with a row for each ability, and print its path'
 	@echo 'make lab            open the notebooks in JupyterLab'
 	@echo 'make notebooks      run all notebooks and save them with their outputs'
 	@echo 'make test           run every test and every notebook'
@@ -44,6 +45,9 @@ help:
 
 draw: caption $(VENV)/.core
 	@$(BIN)/minidalle draw $(ARGS) -- "$$CAPTION"
+
+abilities: $(VENV)/.core
+	@$(BIN)/python data/draw_abilities.py $(ARGS)
 
 .PHONY: caption
 caption:  # before the install, which takes minutes
