@@ -3,8 +3,9 @@
     make notebooks                              # all of them
     .venv/bin/python notebooks/run.py FILE …    # some
 
-Pictures are stored with at most 256 colours, which makes the files a third as large. (Pillow's
-octree keeps colours of few pixels; its default, the median cut, turns a small purple star grey.)
+Pictures are stored with at most 256 colours, which makes the files a third as large. Pillow has
+two ways to choose them: the octree keeps colours of few pixels, the median cut those of large
+areas. The one that leaves fewer values visibly wrong is kept.
 """
 
 import base64
@@ -13,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 os.environ |= {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 COLOURS = 256
@@ -22,9 +23,17 @@ COLOURS = 256
 def smaller(png: str) -> str:
     """A PNG in base64 with at most 256 colours, if that is smaller."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    reduced = picture.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    ways = (Image.Quantize.FASTOCTREE, Image.Quantize.MEDIANCUT)
+    both = [picture.quantize(COLOURS, way, kmeans=1, dither=Image.Dither.NONE) for way in ways]
+    reduced = min(both, key=lambda one: visibly_wrong(one.convert("RGB"), picture))
     reduced.save(file := io.BytesIO(), "png", optimize=True)
     return min(base64.b64encode(file.getvalue()).decode(), png, key=len)
+
+
+def visibly_wrong(one: Image.Image, other: Image.Image) -> int:
+    """How many of the values of red, green and blue differ by more than an eighth of the range."""
+    histogram = ImageChops.difference(one, other).histogram()
+    return sum(sum(histogram[256 * band + 33 : 256 * band + 256]) for band in range(3))
 
 
 def joined(outputs: list) -> list:

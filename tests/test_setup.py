@@ -190,7 +190,7 @@ FLOORS = """
     minidalle config files world weights datasets
     bpe masks dvae transformer sampling resnet clip
     runtime logs training recipes models
-    openai scale plots diagrams pipeline lesson rates understanding evaluate
+    openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
     bench commands commands_train __main__
 """.split()
 APART = {"world": {"minidalle"}, "datasets": {"minidalle", "world", "weights"}}  # know no chapter
