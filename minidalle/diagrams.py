@@ -108,7 +108,7 @@ def block():
     arrow(ax, (3, 5.4), (3, 5.9))
     ax.text(2.75, 0.5, "residual stream", rotation=90, ha="right", fontsize=7, color="#0072B2")
     parts = (
-        (0.6, ("layer norm", "attention over\nother positions", "output\nmatrix")),
+        (0.6, ("layer norm", "attention over\nvisible positions", "output\nmatrix")),
         (3.2, ("layer norm", "up, GELU, down:\nthe MLP", "")),
     )
     for y, (norm, middle, last) in parts:

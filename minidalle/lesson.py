@@ -110,7 +110,9 @@ def _mistake_of_tensor(said: Any, right: Tensor, within: float) -> str | None:
 
 
 def _kind(value: Any) -> str:
-    """ "an int", "a tuple"."""
+    """ "an int", "a tuple", "None"."""
+    if value is None:
+        return "None"
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
