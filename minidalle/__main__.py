@@ -212,6 +212,13 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--captions", type=at_least_one, default=500, help="per part (500)")
     evaluate.add_argument("--candidates", type=at_least_one, default=32, help="per caption (32)")
     evaluate.add_argument("--json", action="store_true", help="JSON instead of a table")
+    evaluate.add_argument(
+        "--into",
+        type=Path,
+        metavar="FILE",
+        help="write each part to FILE once it is measured"
+        ", and leave out those that are there: may be stopped and started again",
+    )
 
     plan = verbs.add_parser("plan", help="compute the memory, FLOPs and days of a training")
     plan.set_defaults(run=commands.plan)

@@ -4,6 +4,7 @@ torch is imported by the functions that need it, so that `--help` and a misspelt
 at once. Bad input raises ValueError or OSError, in one sentence.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -15,7 +16,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from minidalle import DATA
 from minidalle.config import PRESETS, DVAEConfig
+from minidalle.files import whole_file
 
 BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
 CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # OpenAI's name for it
@@ -59,7 +62,7 @@ def draw(args) -> None:
 
 def warn_of_words(args) -> None:
     """Say on stderr which words of the caption training never had, and what could be drawn."""
-    from minidalle import DATA, weights
+    from minidalle import weights
     from minidalle.world import vocabulary
 
     data = weights.read_about((args.weights or DATA / args.preset) / "dalle.safetensors").get(
@@ -108,7 +111,7 @@ def caption(args) -> None:
     """Print the captions that CLIP finds nearest to a picture."""
     import torch
 
-    from minidalle import DATA, weights
+    from minidalle import weights
     from minidalle.clip import features
     from minidalle.datasets import to_tensor
     from minidalle.datasets.pictures import open_picture
@@ -170,13 +173,44 @@ def evaluate(args) -> None:
             raise ValueError(f"unknown split {part!r}: choose from {names}")
     models = open_models(args)
     parts = parts or parts_of(models)
-    results = measure(models, parts, args.captions, args.candidates, args.seed)
+    asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
+    asked |= {"weights": checksum(folder_of(args))}
+    results = {"date": today(), "machine": machine()} | asked
+    if args.into:
+        results = begun(args.into, asked) or results
+    for part in parts:
+        if part not in results:
+            results |= measure(models, [part], args.captions, args.candidates, args.seed)
+        if args.into:
+            with whole_file(args.into) as file:
+                file.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     if args.json:
-        asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
-        print(json.dumps({"date": today(), "machine": machine()} | asked | results, indent=2))
+        print(json.dumps(results, indent=2))
     else:
-        print(f"{today()}, {machine()}")
-        print(table(results))
+        print(f"{results['date']}, {results['machine']}")
+        print(table({part: results[part] for part in parts}))
+
+
+def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The figures of an evaluation that was stopped, if it asked for the same."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        other = [name for name in asked if found[name] != asked[name]]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} holds no figures of `minidalle evaluate`") from None
+    if other:
+        raise ValueError(f"{path} holds figures of other {', '.join(other)}: name another file")
+    return found
+
+
+def checksum(folder: Path) -> str:
+    """The first half of the SHA-256 of a folder's weights."""
+    sums = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        sums.update(path.read_bytes())
+    return sums.hexdigest()[:32]
 
 
 def table(results: dict) -> str:
@@ -274,12 +308,18 @@ def open_models(args):
     """Load the weights in --weights, else the shipped ones of --preset."""
     from minidalle import pipeline
 
+    folder = folder_of(args)
+    return pipeline.load_pretrained(args.preset if args.weights is None else folder)
+
+
+def folder_of(args) -> Path:
+    """--weights, else the folder of the shipped ones of --preset."""
     if args.weights is None:
         find_preset(args.preset)
-        return pipeline.load_pretrained(args.preset)
+        return DATA / args.preset
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder of weights {args.weights}")
-    return pipeline.load_pretrained(args.weights.absolute())
+    return args.weights.absolute()
 
 
 def set_threads(threads: int | None) -> None:

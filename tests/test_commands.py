@@ -460,6 +460,22 @@ def test_evaluate(shipped, fake_measures, capsys, refused):
     assert "unseen, combination" in refused(*words, "--split", "seen")
 
 
+def test_an_evaluation_goes_on_where_it_was_stopped(
+    shipped, fake_measures, tmp_path, refused, capsys
+):
+    file = tmp_path / "figures.json"
+    words = ["evaluate", "--weights", str(shipped), "--captions", "7", "--into", str(file)]
+    assert main([*words, "--split", "unseen"]) == 0
+    found = json.loads(file.read_text())
+    file.write_text(json.dumps(found | {"unseen": {"exact": 0.25}}))  # not to be measured again
+    assert main(words) == 0
+    found = json.loads(file.read_text())
+    assert found["unseen"] == {"exact": 0.25} and found["combination"]["exact"] == 0.5
+    assert "other seed" in refused(*words, "--seed", "1")
+    file.write_text("[]")
+    assert "no figures" in refused(*words)
+
+
 def test_table():
     assert table({"unseen": {"exact": 0.75, "n": 500}}) == (
         "unseen\n  exact        0.75\n  n             500"
