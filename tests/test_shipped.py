@@ -1,4 +1,4 @@
-"""The weights under data/tiny: whole, small, described, and able to draw."""
+"""The weights under data/tiny and data/small: whole, described, and able to draw."""
 
 import hashlib
 import importlib.util
@@ -11,8 +11,9 @@ import pytest
 from minidalle import DATA, evaluate, pipeline, weights
 
 ROOT = Path(__file__).parents[1]
-TINY = DATA / "tiny"
-MODELS = [TINY / f"{name}.safetensors" for name in ("dvae", "clip", "dalle")]
+LARGEST = {"tiny": 12_000_000, "small": 24_000_000}  # bytes, all files together
+FILES = ("bpe.json", "clip.safetensors", "dalle.safetensors", "dvae.safetensors")
+MODELS = [DATA / preset / name for preset in LARGEST for name in FILES[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -20,23 +21,26 @@ def models():
     return pipeline.load_pretrained("tiny")
 
 
-def test_they_are_small_and_listed_with_their_checksums():
-    files = sorted(TINY.iterdir())
+@pytest.mark.parametrize("preset", LARGEST)
+def test_they_are_small_and_listed_with_their_checksums(preset):
+    files = sorted((DATA / preset).iterdir())
     readme = (DATA / "README.md").read_text("utf-8")
-    assert {path.name for path in files} == {"bpe.json", *(path.name for path in MODELS)}
-    assert sum(path.stat().st_size for path in files) <= 12_000_000
+    assert [path.name for path in files] == list(FILES)
+    assert sum(path.stat().st_size for path in files) <= LARGEST[preset]
     for path in files:
         assert hashlib.sha256(path.read_bytes()).hexdigest() in readme, path.name
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.name}, {path.stem}")
 def test_each_says_how_it_was_made(path: Path):
     _, about = weights.read_tensors(path)
-    assert about["command"].startswith(f"minidalle train {path.stem} --preset tiny ")
+    assert about["command"].startswith(f"minidalle train {path.stem} --preset {path.parent.name} ")
     assert {"seed", "steps", "minutes", "machine", "date"} <= about.keys()
 
 
-def test_the_same_seed_draws_the_same_candidates(models):
+@pytest.mark.parametrize("preset", LARGEST)
+def test_the_same_seed_draws_the_same_candidates(preset):
+    models = pipeline.load_pretrained(preset)
     few = pipeline.draw(models, "a red star above a blue circle", candidates=2, keep=1)
     more = pipeline.draw(models, "a red star above a blue circle", candidates=3, keep=3)
     assert few.codes.tolist() == more.codes[:2].tolist()
