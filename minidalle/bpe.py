@@ -2,7 +2,7 @@
 
 B batch, T text tokens (the length of a frame), V text vocabulary (bytes and merges).
 
-A caption is first split into words, and each word into its bytes. Training counts all
+A caption is first split into words (`words.py`), and each word into its bytes. Training counts all
 adjacent pairs in the corpus, makes the most frequent pair a new token, and repeats until there
 are V tokens. Encoding a caption replays these merges in the order in which they were learned.
 Since every text is made of bytes, none is out of vocabulary, and decoding gives the (lower-cased)
@@ -25,23 +25,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import regex
 import torch
 from tqdm import tqdm
 
 from minidalle.files import whole_file
-
-# GPT-2's pattern. No merge crosses the boundary between two matches, so "star" and "star!" share
-# a token. A word includes the space before it: " star" can be one token.
-WORD = regex.compile(
-    r"'(?:[sdmt]|ll|ve|re)"  # the end of an English contraction
-    r"| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+"  # a word, a number, punctuation or an emoji
-    r"|\s+(?!\S)|\s+"  # spaces, except the last, which belongs to the next word
-)
-
-# A letter of a word in quotes, which may be up to twelve letters long.
-BEFORE = "|".join(r" '" + r"\p{L}" * n for n in range(12))
-SPELLED_OR_WORD = regex.compile(rf"(?<={BEFORE})\p{{L}}(?=\p{{L}}*')|{WORD.pattern}")
+from minidalle.words import SPELLED_OR_WORD, split_words
 
 # The id of a byte is its index in this list. GPT-2 puts the printable bytes of Latin-1 first.
 BYTES = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -368,33 +356,6 @@ def count_words(texts: Iterable[str], vocab_size: int) -> dict[tuple[int, ...], 
         raise ValueError("texts must be a list: put the single text into one")
     counted = Counter(word for text in texts for word in split_words(text))
     return {tuple(byte_ids(word)): n for word, n in counted.items()}
-
-
-def split_words(text: str) -> list[str]:
-    """Lower-case and cut into words: "Two red stars!" → ["two", " red", " stars", "!"].
-
-    A word in quotes is to be written in the picture, so it is cut into letters; as one token it
-    would hide them: "says 'dog'" → ["says", " '", "d", "o", "g", "'"]. (The first twelve letters.)
-    """
-    return SPELLED_OR_WORD.findall(whole(lower(text)))
-
-
-def lower(text: str) -> str:
-    """Lower case, letter by letter; Python's `lower` treats Σ at the end of a word differently.
-
-    >>> lower("ΟΔΟΣ"), "ΟΔΟΣ".lower()  # `tokenizers` also goes letter by letter
-    ('οδοσ', 'οδος')
-    """
-    return text.replace("Σ", "σ").lower()
-
-
-def whole(text: str) -> str:
-    """The text; raises ValueError for half of a surrogate pair, which UTF-8 cannot encode."""
-    half = regex.search(r"[\ud800-\udfff]", text)
-    if half:
-        code = f"U+{ord(half[0]):04X}"
-        raise ValueError(f"the text holds {code}, half a surrogate pair: remove or repair it")
-    return text
 
 
 def byte_ids(word: str) -> list[int]:

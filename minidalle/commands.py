@@ -174,7 +174,7 @@ def evaluate(args) -> None:
     models = open_models(args)
     parts = parts or parts_of(models)
     asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
-    asked |= {"weights": checksum(folder_of(args))}
+    asked |= {"weights": fingerprint(models)}
     results = {"date": today(), "machine": machine()} | asked
     if args.into:
         results = begun(args.into, asked) or results
@@ -205,12 +205,13 @@ def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-def checksum(folder: Path) -> str:
-    """The first half of the SHA-256 of a folder's weights."""
-    sums = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        sums.update(path.read_bytes())
-    return sums.hexdigest()[:32]
+def fingerprint(models) -> str:
+    """One for the encoding and the three networks together."""
+    from minidalle import weights
+
+    bpe, *networks = models
+    each = [bpe.fingerprint(), *map(weights.fingerprint, networks)]
+    return hashlib.sha256(" ".join(each).encode()).hexdigest()
 
 
 def table(results: dict) -> str:
@@ -308,18 +309,12 @@ def open_models(args):
     """Load the weights in --weights, else the shipped ones of --preset."""
     from minidalle import pipeline
 
-    folder = folder_of(args)
-    return pipeline.load_pretrained(args.preset if args.weights is None else folder)
-
-
-def folder_of(args) -> Path:
-    """--weights, else the folder of the shipped ones of --preset."""
     if args.weights is None:
         find_preset(args.preset)
-        return DATA / args.preset
+        return pipeline.load_pretrained(args.preset)
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder of weights {args.weights}")
-    return args.weights.absolute()
+    return pipeline.load_pretrained(args.weights.absolute())
 
 
 def set_threads(threads: int | None) -> None:

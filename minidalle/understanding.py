@@ -105,20 +105,23 @@ def understanding(ability: Ability) -> Callable[..., Figures]:
             order.append(drawing.order.numpy())
             first.append(pictures[0])
         real = through(models.dvae, paintings(ability, settled))
-        figures = rates(ability, said, readings, np.array(order))
-        figures |= rates_of_fields(ability, said, readings)
-        figures |= variety(ability, said, readings, rng)
+        wrong = wrong_fields(ability, said, readings)
+        figures = rates(ability, said, readings, wrong, np.array(order))
+        figures |= rates_of_fields(ability, said, wrong)
+        figures |= variety(ability, said, readings, wrong, rng)
         return figures | near_copies(ability, np.stack(first), real, rng)
 
     return measure
 
 
-def rates(ability: Ability, said: list[Facts], readings: Readings, order: np.ndarray) -> Figures:
+def rates(
+    ability: Ability, said: list[Facts], readings: Readings, wrong: np.ndarray, order: np.ndarray
+) -> Figures:
     """How often drawings are exact: all, of each kind, and of another caption of the same kind."""
     exact = np.array(
         [[not reader.faults(ability, facts, r) for r in row] for facts, row in zip(said, readings)]
     )
-    figures = summary(exact, wrong_fields(ability, said, readings) == set(), order)
+    figures = summary(exact, wrong == set(), order)
     kinds = np.array([ability.kind_of(facts) for facts in said])
     step = len(set(kinds))  # to the next caption of the same kind
     other = [
@@ -142,14 +145,15 @@ def wrong_fields(ability: Ability, said: list[Facts], readings: Readings) -> np.
     return wrong
 
 
-def rates_of_fields(ability: Ability, said: list[Facts], readings: Readings) -> Figures:
+def rates_of_fields(ability: Ability, said: list[Facts], wrong: np.ndarray) -> Figures:
     """How often each field is read right: always, and where all the others are.
 
     If the fields succeeded independently, the product of their rates would be the rate of the
     whole (Okawa et al. 2023). A relation of things that are both there is VISOR's conditional
     rate (Gokhale et al. 2022).
     """
-    wrong, figures, product = wrong_fields(ability, said, readings), {}, 1.0
+    figures: Figures = {}
+    product = 1.0
     for field in ability.fields:
         rows = wrong[[i for i, facts in enumerate(said) if field in facts]]
         if not rows.size:
@@ -163,14 +167,16 @@ def rates_of_fields(ability: Ability, said: list[Facts], readings: Readings) -> 
     return figures | ({"single samples, product of the fields": product} if figures else {})
 
 
-def variety(ability: Ability, said: list[Facts], readings: Readings, rng: Random) -> Figures:
+def variety(
+    ability: Ability, said: list[Facts], readings: Readings, wrong: np.ndarray, rng: Random
+) -> Figures:
     """The entropy in bits of what captions leave open, over the drawings read right.
 
     "As painted" is that of as many paintings, which choose evenly: the most that there can be.
     """
     drawn, painted = [], []
-    for facts, row in zip(said, readings):
-        right = [seen.facts for seen in row if not reader.differences(ability, facts, seen.facts)]
+    for facts, row, faults in zip(said, readings, wrong):
+        right = [seen.facts for seen, some in zip(row, faults) if not some]
         world = [ability.settle(facts, rng) for _ in right]
         is_open = [f for f in ability.free if f != "background" and f not in facts]
         if len(right) >= 8 and is_open and ability.box is None:

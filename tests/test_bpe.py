@@ -12,7 +12,8 @@ from tokenizers import Tokenizer, normalizers
 from toys import pairs_of
 
 from minidalle.bench.peers import train_tokenizers
-from minidalle.bpe import BPE, byte_ids, join, lower, merge, split_words, train_by_recounting
+from minidalle.bpe import BPE, byte_ids, join, merge, train_by_recounting
+from minidalle.words import lower, split_words
 
 THINGS = "star ring cross octopus teacup lighthouse violin grapes 🐙 crème-brûlée".split()
 COLOURS = "red orange yellow green blue purple".split()

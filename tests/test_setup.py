@@ -188,7 +188,7 @@ def test_which_torch_is_taken_and_why(
 # From the ground up: a module imports only what stands before it, or what is in its own room.
 FLOORS = """
     minidalle config files world weights datasets
-    bpe masks dvae transformer sampling resnet clip
+    words bpe masks dvae transformer sampling resnet clip
     runtime logs training recipes models
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
     bench commands commands_train __main__

@@ -56,7 +56,8 @@ def test_the_rate_of_a_field_alone_and_where_the_rest_is_right():
     seen = [said, said | {"relation": "to the left of"}, said | {"first": "owl"}]
     seen.append(said | {"relation": "to the left of", "first": "owl"})
     readings = [[reader.Reading(facts, 0, 1) for facts in seen]]
-    figures = understanding.rates_of_fields(ability, [said], readings)
+    wrong = understanding.wrong_fields(ability, [said], readings)
+    figures = understanding.rates_of_fields(ability, [said], wrong)
     assert figures["single samples, relation read right"] == 0.5
     assert figures["single samples, relation read right if the rest is"] == 0.5
     assert figures["single samples, second read right if the rest is"] == 1
@@ -67,11 +68,13 @@ def test_variety_is_that_of_the_world_or_none():
     ability, rng = ABILITIES["stacks"], Random(0)
     facts = {"bottom": "red"}
     painted = [reader.Reading(ability.settle(facts, rng), 0, 1) for _ in range(300)]
-    share = "variety of places, share"
-    assert understanding.variety(ability, [facts], [painted], rng)[share] == pytest.approx(
-        1, abs=0.1
-    )
-    assert understanding.variety(ability, [facts], [painted[:1] * 300], rng)[share] == 0
+    none_wrong = np.full((1, 300), set(), object)
+
+    def share(readings):
+        figures = understanding.variety(ability, [facts], [readings], none_wrong, rng)
+        return figures["variety of places, share"]
+
+    assert share(painted) == pytest.approx(1, abs=0.1) and share(painted[:1] * 300) == 0
 
 
 def test_pictures_of_training_are_near_copies_and_new_ones_are_not():

@@ -17,8 +17,8 @@ from unittest.mock import Mock
 import torch
 from torch import nn
 
-from minidalle.bpe import SPELLED_OR_WORD, lower
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig
+from minidalle.words import SPELLED_OR_WORD, lower
 
 LLAMAGEN = Path(sys.prefix) / "peers" / "LlamaGen"
 # dalle-pytorch imports these, but needs none of them here.

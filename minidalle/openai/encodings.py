@@ -20,7 +20,8 @@ from pathlib import Path
 import regex
 import torch
 
-from minidalle.bpe import BPE, WORD, Pair, byte_ids, read_merges, whole
+from minidalle.bpe import BPE, Pair, byte_ids, read_merges
+from minidalle.words import WORD, whole
 
 CLIP_WORD = regex.compile(r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
 

@@ -166,6 +166,16 @@ class Canvas:
         return (self.pixels + 0.5).astype(np.uint8)
 
 
+def around(x: float, y: float, across: float, down: float, *degrees: float) -> list[Point]:
+    """Points on an oval about (x, y), at these angles clockwise from the top.
+
+    >>> [(round(a, 3), round(b, 3)) for a, b in around(0.5, 0.5, 0.4, 0.2, 0, 90)]
+    [(0.5, 0.3), (0.9, 0.5)]
+    """
+    turns = map(math.radians, degrees)
+    return [(x + across * math.sin(t), y - down * math.cos(t)) for t in turns]
+
+
 def shade(colour: Colour, by: float) -> Colour:
     """A darker (by < 0, black at -1) or paler (by > 0, white at 1) kind of the colour.
 

@@ -4,14 +4,13 @@ Everything inside is drawn in `Tones`, so the same drawing serves a cut through 
 they follow from the colour of its skin, and an x-ray, where they are those of the film.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from minidalle.world import silhouettes
-from minidalle.world.canvas import Colour, Pen, Point, drawing, shade
+from minidalle.world.canvas import Colour, Pen, Point, around, drawing, shade
 from minidalle.world.silhouettes import Silhouette, outline
 
 SEED, STONE, GREEN, WOOD = (50, 32, 28), (134, 82, 46), (74, 150, 60), (110, 74, 44)
@@ -77,11 +76,9 @@ def roots(pen: Pen, tones: Tones) -> None:
 def flames(pen: Pen, tones: Tones) -> None:
     """The scales of a dragon fruit, their tips green."""
     for turn in range(0, 360, 36):
-        t = math.radians(turn)
-        for out, wide, colour in ((0.5, 0.3, tones.green), (0.43, 0.36, tones.skin)):
-            tip = [(0.35 * math.sin(t + w), -0.4 * math.cos(t + w)) for w in (-wide, wide)]
-            tip.append((out * math.sin(t + 0.12), -out * math.cos(t + 0.12)))
-            pen.polygon([(0.5 + x, 0.5 + y) for x, y in tip], colour)
+        for out, wide, colour in ((0.5, 17, tones.green), (0.43, 21, tones.skin)):
+            foot = around(0.5, 0.5, 0.35, 0.4, turn - wide, turn + wide)
+            pen.polygon([*foot, *around(0.5, 0.5, out, out, turn + 7)], colour)
 
 
 def stalk(pen: Pen, tones: Tones) -> None:
@@ -135,7 +132,7 @@ def segments(across: float, down: float) -> Callable[[Pen, Tones], None]:
     def inside(pen: Pen, tones: Tones) -> None:
         for x, y in _spread([(across, down, 8)]):
             pen.line([(0.5, 0.5), (x, y)], 0.04, tones.pale)
-        for x, y in _spread([(across / 2, down / 2, 4)], turn=0.4):
+        for x, y in _spread([(across / 2, down / 2, 4)], turn=23):
             pen.ellipse(x - 0.045, y - 0.045, x + 0.045, y + 0.045, tones.seed)
 
     return inside
@@ -185,10 +182,11 @@ def specks(pen: Pen, tones: Tones) -> None:
 
 
 def _spread(rings, turn: float = 0) -> list[Point]:
+    """Points evenly around ovals (half the width, half the height, how many)."""
     return [
-        (0.5 + across * math.sin(turn + t), 0.5 - down * math.cos(turn + t))
+        point
         for across, down, count in rings
-        for t in np.linspace(0, 2 * math.pi, count, endpoint=False)
+        for point in around(0.5, 0.5, across, down, *np.linspace(turn, turn + 360, count, False))
     ]
 
 

@@ -6,11 +6,10 @@ from. So one drawing is enough for each, and a thing in an era in which training
 follows from the others.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from minidalle.world.canvas import Colour, Pen, Point, drawing, shade
+from minidalle.world.canvas import Colour, Pen, around, drawing, shade
 
 EDGE = 0.045  # of a thing's box: how wide the edges are
 WHITE, BLACK = (255, 255, 255), (28, 26, 34)
@@ -98,12 +97,6 @@ def disc(pen: Pen, x: float, y: float, radius: float, edge: Colour, fill: Colour
     pen.ellipse(x - radius, y - radius, x + radius, y + radius, fill)
 
 
-def around(x: float, y: float, radius: float, *degrees: float) -> list[Point]:
-    """Points on a circle, from three o'clock clockwise."""
-    turns = map(math.radians, degrees)
-    return [(x + radius * math.cos(t), y + radius * math.sin(t)) for t in turns]
-
-
 def stand(pen: Pen, era: str, left: float, right: float) -> None:
     """What a thing stands on: balls of brass, splayed legs, neon blocks, or a cushion of light."""
     look = LOOKS[era]
@@ -130,7 +123,7 @@ def wheels(pen: Pen, era: str, *middles: float) -> None:
         disc(pen, x, 0.84, 0.16, BLACK, ring, 0.045)
         disc(pen, x, 0.84, 0.08, ring, look.trim if era == "the 1950s" else BLACK, 0.015)
         if era == "the 1920s":
-            for rim in around(x, 0.84, 0.1, *range(0, 360, 60)):
+            for rim in around(x, 0.84, 0.1, 0.1, *range(30, 360, 60)):
                 pen.line([(x, 0.84), rim], 0.02, look.edge)
 
 
@@ -138,11 +131,11 @@ def ornament(pen: Pen, era: str, x: float, y: float, size: float = 0.1) -> None:
     """A fan of brass, a starburst, stripes of three colours, or a ring of light."""
     look = LOOKS[era]
     if era == "the 1920s":
-        for tip in around(x, y + size / 2, size, *range(180, 361, 36)):
+        for tip in around(x, y + size / 2, size, size, *range(-90, 91, 36)):
             pen.line([(x, y + size / 2), tip], 0.026, look.trim)
     elif era == "the 1950s":
         for long, first in ((size, 0), (0.6 * size, 45)):
-            for tip in around(x, y, long, *range(first, 360, 90)):
+            for tip in around(x, y, long, long, *range(first, 360, 90)):
                 pen.line([(x, y), tip], 0.028, look.ink)
     elif era == "the 1980s":
         for step, colour in enumerate((look.edge, look.light, (60, 220, 255))):
@@ -165,7 +158,7 @@ def telephone(pen: Pen, era: str, look: Era) -> None:
         case(pen, era, x, 0.1, x + 0.28, 0.38)
     case(pen, era, 0.08, 0.08, 0.92, 0.25)
     disc(pen, 0.5, 0.64, 0.21, look.trim, look.face)
-    for x, y in around(0.5, 0.64, 0.13, *range(0, 360, 45)):
+    for x, y in around(0.5, 0.64, 0.13, 0.13, *range(0, 360, 45)):
         disc(pen, x, y, 0.03, look.ink, look.ink, 0)
 
 
@@ -244,7 +237,7 @@ def clock(pen: Pen, era: str, look: Era) -> None:
     disc(pen, 0.5, 0.47, 0.4, look.edge, look.body)
     disc(pen, 0.5, 0.47, 0.32, look.trim, look.face)
     for radius, step in ((0.015, 30), (0.03, 90)):
-        for x, y in around(0.5, 0.47, 0.23, *range(0, 360, step)):
+        for x, y in around(0.5, 0.47, 0.23, 0.23, *range(0, 360, step)):
             disc(pen, x, y, radius, look.ink, look.ink, 0)
     for hand in ((0.38, 0.38), (0.66, 0.36)):
         pen.line([(0.5, 0.47), hand], 0.04, look.ink)
@@ -257,9 +250,9 @@ def fan(pen: Pen, era: str, look: Era) -> None:
     case(pen, era, 0.24, 0.76, 0.76, 0.88)
     disc(pen, 0.5, 0.37, 0.36, look.edge, look.trim)
     disc(pen, 0.5, 0.37, 0.3, look.trim, shade(look.face, -0.1))
-    for turn in (30, 150, 270):
-        wide = around(0.5, 0.37, 0.26, turn - 20, turn + 4, turn + 28)
-        blade = [(0.5, 0.37), *around(0.5, 0.37, 0.15, turn - 34), *wide]
+    for turn in (0, 120, 240):
+        wide = around(0.5, 0.37, 0.26, 0.26, turn - 20, turn + 4, turn + 28)
+        blade = [(0.5, 0.37), *around(0.5, 0.37, 0.15, 0.15, turn - 34), *wide]
         pen.polygon(blade, look.body)
         pen.line([*blade, blade[0]], EDGE, look.edge)
     disc(pen, 0.5, 0.37, 0.1, look.edge, look.trim)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from minidalle.world.canvas import Colour, Drawing, Pen, Point, drawing, shade
+from minidalle.world.canvas import Colour, Drawing, Pen, Point, around, drawing, shade
 from minidalle.world.shapes import SHAPES, cut, rim
 
 MIDDLES = {  # shape → x, y, r
@@ -31,17 +31,12 @@ def _scattered(step: float, turn: float = 0) -> Iterator[Point]:
             yield 0.5 + (column + row % 2 / 2) * step + turn, 0.5 + row * step * 0.87
 
 
-def _around(x: float, y: float, r: float, n: int) -> list[Point]:
-    angles = [2 * math.pi * i / n for i in range(n)]
-    return [(x + r * math.sin(a), y - r * math.cos(a)) for a in angles]
-
-
 def _dot(pen: Pen, at: Point, r: float, colour: Colour) -> None:
     pen.ellipse(at[0] - r, at[1] - r, at[0] + r, at[1] + r, colour)
 
 
 def _clock(pen: Pen, x, y, r) -> None:
-    for hour, at in enumerate(_around(x, y, r * 0.8, 12)):
+    for hour, at in enumerate(around(x, y, 0.8 * r, 0.8 * r, *range(0, 360, 30))):
         if hour % 3 == 0:
             _dot(pen, at, 0.035, (60, 75, 125))
     pen.line([(x, y), (x - r * 0.52, y - r * 0.32)], 0.07, DARK)
