@@ -128,6 +128,15 @@ def parser() -> argparse.ArgumentParser:
         "--lr", type=positive, metavar="RATE", help="peak learning rate (as in the preset)"
     )
     train.add_argument(
+        "--batch-size", type=at_least_one, metavar="B", help="examples in a step (as in the preset)"
+    )
+    train.add_argument(
+        "--workers",
+        type=at_least_one,
+        metavar="N",
+        help="processes that make examples ahead, for a GPU (0)",
+    )
+    train.add_argument(
         "--save-every",
         type=positive,
         default=1,
@@ -267,6 +276,8 @@ def parser() -> argparse.ArgumentParser:
             metavar="N",
             help="split each batch into N parts",
         )
+    for command in (draw, evaluate):
+        command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
     for command in (draw, caption, evaluate):
         which = command.add_mutually_exclusive_group()
         which.add_argument("--preset", default="tiny", help="shipped weights (tiny)")

@@ -308,13 +308,15 @@ def find_preset(name: str, presets: Mapping[str, Any] = PRESETS) -> Any:
 def open_models(args):
     """Load the weights in --weights, else the shipped ones of --preset."""
     from minidalle import pipeline
+    from minidalle.scale.launch import find_device
 
+    device = find_device(getattr(args, "device", "cpu"))
     if args.weights is None:
         find_preset(args.preset)
-        return pipeline.load_pretrained(args.preset)
+        return pipeline.load_pretrained(args.preset).to(device)
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder of weights {args.weights}")
-    return pipeline.load_pretrained(args.weights.absolute())
+    return pipeline.load_pretrained(args.weights.absolute()).to(device)
 
 
 def set_threads(threads: int | None) -> None:
@@ -326,13 +328,15 @@ def set_threads(threads: int | None) -> None:
 
 
 def machine() -> str:
-    """The machine and software: "2 × AMD EPYC, torch 2.13.0+cpu, Linux"."""
+    """The machine and software: "2 × AMD EPYC, torch 2.13.0+cpu, Linux", and any GPU."""
     import torch
 
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
+    if torch.cuda.is_available():
+        name += f" with {torch.cuda.get_device_name()}"
     return f"{os.cpu_count()} × {name}, torch {torch.__version__}, {platform.system()}"
 
 

@@ -42,8 +42,10 @@ def existing(model: str, out: Path) -> Path | None:
 
 def train_bpe(args, done: Path | None) -> None:
     """Learn the vocabulary: it takes seconds and needs no checkpoints."""
-    if args.minutes or args.steps or args.lr:
-        raise ValueError("bpe learns merges, not steps: leave out --minutes, --steps and --lr")
+    if args.minutes or args.steps or args.lr or args.batch_size:
+        raise ValueError(
+            "bpe learns merges, not steps: leave out --minutes, --steps, --lr and --batch-size"
+        )
     if args.resume and done:
         print(f"{done} is complete")
         return
@@ -63,6 +65,8 @@ def train_model(args) -> None:
     """Train one of the networks: a job, its length and a runtime for `training.train`."""
     from minidalle import training
     from minidalle.models import MODELS
+    from minidalle.runtime import share_of
+    from minidalle.scale.ahead import Ahead
     from minidalle.scale.attention import fast_attention
     from minidalle.scale.launch import (
         check_memory,
@@ -79,11 +83,16 @@ def train_model(args) -> None:
             say(runtime, news)
         sizes = find_preset(args.preset, row.presets)
         config = stored_config(checkpoint, args) if args.resume else sizes.train[row.name]
-        config = replace(config, lr=args.lr or config.lr)
+        config = replace(
+            config, lr=args.lr or config.lr, batch_size=args.batch_size or config.batch_size
+        )
         if args.model == "dalle":
             check_memory(sizes, config, runtime, args)
         job = make_job(args, row, sizes, config, runtime)
         fast_attention(job.model)  # the same numbers, faster
+        if args.workers:
+            own = [share_of(runtime, config.batch_size, i) for i in range(args.grad_accum_steps)]
+            job = replace(job, load=Ahead(job.load, own, args.workers))
         with explaining_lack_of_memory():
             config = with_length(args, job, config, runtime)
         if args.overwrite:  # else --resume might continue the old run
@@ -117,7 +126,7 @@ def farewell(done: Path, runtime) -> None:
 
 
 def stored_config(checkpoint, args) -> TrainConfig:
-    """The config of the run to be resumed; --steps lengthens it, --lr cannot change."""
+    """The config of the run to be resumed; --steps lengthens it, nothing else can change."""
     about = checkpoint.about()
     if "step" not in about:
         raise ValueError(f"{checkpoint.path} is not a checkpoint of `minidalle train`")
@@ -127,8 +136,12 @@ def stored_config(checkpoint, args) -> TrainConfig:
         raise ValueError(
             f"{checkpoint.path} is from another version of minidalle: use --overwrite"
         ) from None
-    if args.lr not in (None, config.lr):
-        raise ValueError(f"{checkpoint.path} began with --lr {config.lr:g}: leave out --lr")
+    for name, asked, begun in (
+        ("--lr", args.lr, config.lr),
+        ("--batch-size", args.batch_size, config.batch_size),
+    ):
+        if asked not in (None, begun):
+            raise ValueError(f"{checkpoint.path} began with {name} {begun:g}: leave out {name}")
     if args.steps and args.steps < about["step"]:
         raise ValueError(
             f"{checkpoint.path} has already done {about['step']} steps, more than {args.steps}"
@@ -196,11 +209,13 @@ def start_name(args) -> str | None:
 
 def command_line(args, config: TrainConfig, sizes: Preset) -> str:
     """The command that repeats this run, on any machine; without paths."""
+    preset = sizes.train[args.model]
     return (
         f"minidalle train {args.model} --preset {args.preset} "
         f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
         f"--seed {args.seed} --steps {config.steps}"
-        + f" --lr {config.lr:g}" * (config.lr != sizes.train[args.model].lr)
+        + f" --batch-size {config.batch_size}" * (config.batch_size != preset.batch_size)
+        + f" --lr {config.lr:g}" * (config.lr != preset.lr)
         + f" --start {start_name(args)}" * bool(args.start)
         + " --bf16" * args.bf16
     )

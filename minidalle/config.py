@@ -171,7 +171,7 @@ def _small() -> Preset:
         image_size=64, codebook_size=1024, width=256, blocks=2, code_width=64, patch=4
     )
     dalle = DALLEConfig(
-        vocab_size, text_len, dvae.codebook_size, dvae.grid, width=192, depth=6, heads=6, kernel=7
+        vocab_size, text_len, dvae.codebook_size, dvae.grid, width=192, depth=8, heads=6, kernel=7
     )
     clip = CLIPConfig(
         embed=128,

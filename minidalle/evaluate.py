@@ -20,7 +20,7 @@ from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
 from minidalle.dvae import codebook_use
 from minidalle.failures import failures
 from minidalle.naming import description, naming
-from minidalle.pipeline import Pretrained
+from minidalle.pipeline import Pretrained, Request
 from minidalle.plots import to_uint8
 from minidalle.rates import Figures, entropy, mean, psnr, summary, through
 from minidalle.understanding import ability_judge, ability_limits, recognition_at_64, understanding
@@ -36,11 +36,11 @@ def evaluate(
     captions: int = 500,
     candidates: int = 32,
     seed: int = 0,
-    draw: Callable = pipeline.draw,
+    draw: Callable = pipeline.draw_each,
 ) -> dict[str, Figures]:
     """The figures of each part named, as {part: {measure: number}}; PARTS lists the parts.
 
-    `draw` is called like `pipeline.draw`.
+    `draw` is called like `pipeline.draw_each`.
     """
     return {part: PARTS[part](models, captions, candidates, seed, draw) for part in parts}
 
@@ -49,7 +49,11 @@ def evaluate(
 
 
 def reconstruction(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """Mean PSNR in dB of held-out pictures through the dVAE, and how it uses its codebook."""
     held_out = {
@@ -77,7 +81,11 @@ def fresh(rng: Random, count: int) -> tuple[list[scenes.Scene], np.ndarray]:
 
 
 def calibration(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """How many real pictures the judge of scenes calls exact, and how many spoilt ones.
 
@@ -111,7 +119,11 @@ def calibration(
 
 
 def limits(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """What `judge.LIMITS` would be with this dVAE; the ones in force are of the shipped one.
 
@@ -137,15 +149,16 @@ def exactness(wanted: str) -> Callable[..., Figures]:
         captions: int,
         candidates: int,
         seed: int,
-        draw: Callable = pipeline.draw,
+        draw: Callable = pipeline.draw_each,
     ) -> Figures:
         rng, asked = Random(f"{seed} {wanted}"), {}
         while len(asked) < captions:  # all different
             scene = scenes.sample_scene(rng, wanted)
             asked[scenes.caption_of(scene)] = scene
         exact, read, order = [], [], []
-        for i, (caption, scene) in enumerate(tqdm(asked.items(), desc=wanted)):
-            drawing = draw(models, caption, candidates, candidates, seed=seed + i)
+        requests = [Request(caption, seed + i) for i, caption in enumerate(asked)]
+        drawings = draw(models, requests, candidates, keep=candidates)
+        for scene, drawing in zip(tqdm(asked.values(), desc=wanted), drawings):
             readings = judge.examine(to_uint8(drawing.pictures).numpy())
             exact.append([not judge.faults(scene, seen) for seen in readings])
             read.append([not judge.differences(scene, seen.scene) for seen in readings])
@@ -159,7 +172,11 @@ def exactness(wanted: str) -> Callable[..., Figures]:
 
 
 def recognition(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """How many drawings of an emoji look most like a real picture of that emoji.
 
@@ -181,9 +198,12 @@ def recognition(
         which, _ = emoji_judge.nearest(pictures, without)
         figures |= mean(name, pack.concept[which] == concepts)
     read, copies, first = [], [], []
-    for i in tqdm(shown, desc="emoji"):
-        caption = emoji.caption(pack, i, template=1, background="white")
-        drawing = draw(models, caption, candidates, keep=1, seed=seed + int(i))
+    requests = [
+        Request(emoji.caption(pack, i, template=1, background="white"), seed + int(i))
+        for i in shown
+    ]
+    drawings = draw(models, requests, candidates, keep=1)
+    for drawing in tqdm(drawings, desc="emoji", total=len(requests)):
         which, distance = emoji_judge.nearest(to_uint8(drawing.pictures).numpy())
         read.append(pack.concept[which])
         copies.append(distance <= copy)
@@ -212,7 +232,11 @@ def open_scenes(rng: Random, count: int) -> list[scenes.Scene]:
 
 
 def diversity(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """Exactness and variety over guidance and temperature, of captions that leave much open.
 
@@ -230,16 +254,9 @@ def diversity(
     settings = [(guidance, temperature) for guidance in GUIDANCES for temperature in TEMPERATURES]
     for guidance, temperature in tqdm(settings, desc="diversity"):
         rows = []
-        for i, scene in enumerate(asked):
-            drawing = draw(
-                models,
-                scenes.caption_of(scene),
-                candidates,
-                keep=1,
-                seed=seed + i,
-                temperature=temperature,
-                guidance=guidance,
-            )
+        requests = [Request(scenes.caption_of(scene), seed + i) for i, scene in enumerate(asked)]
+        how = {"temperature": temperature, "guidance": guidance}
+        for scene, drawing in zip(asked, draw(models, requests, candidates, keep=1, **how)):
             rows.append(varieties(scene, judge.examine(to_uint8(drawing.pictures).numpy())))
         for name, values in zip(("exact", "place", "background"), zip(*rows)):
             figures |= mean(f"{name}, guidance {guidance:g}, temperature {temperature:g}", values)

@@ -5,14 +5,14 @@ read from a picture. No caption of training denies anything, so a model that onl
 word "gloves" draws them all the more when it is told to leave them out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 
 import numpy as np
 from tqdm import tqdm
 
 from minidalle import pipeline
-from minidalle.pipeline import Pretrained
+from minidalle.pipeline import Pretrained, Request
 from minidalle.plots import to_uint8
 from minidalle.rates import Figures, mean
 from minidalle.understanding import real_ones
@@ -20,17 +20,23 @@ from minidalle.world import reader
 from minidalle.world.ability import Facts
 from minidalle.world.outfits import GARMENTS, OUTFITS
 
-Read = Callable[[str, int], list[Facts]]  # (caption, seed) → what is seen in each drawing
+Read = Callable[[list[Request]], Iterable[list[Facts]]]  # what is seen in each drawing of each
 
 
 def failures(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """Rates of two kinds of failure, in single samples."""
 
-    def read(caption: str, number: int) -> list[Facts]:
-        pictures = draw(models, caption, candidates, keep=1, seed=number).pictures
-        return [seen.facts for seen in reader.examine(OUTFITS, to_uint8(pictures).numpy())]
+    def read(requests: list[Request]) -> Iterator[list[Facts]]:
+        drawings = draw(models, requests, candidates, keep=1)
+        for drawing in tqdm(drawings, desc="failures", total=len(requests)):
+            pictures = to_uint8(drawing.pictures).numpy()
+            yield [seen.facts for seen in reader.examine(OUTFITS, pictures)]
 
     rng = Random(f"{seed} failures")
     said, _ = real_ones(OUTFITS, rng, captions)
@@ -40,7 +46,8 @@ def failures(
 def negation(rng: Random, said: list[Facts], read: Read, seed: int) -> Figures:
     """How often a garment is worn that the caption names, does not name, or denies."""
     worn: dict[str, list[float]] = {"named": [], "not named": [], "denied": []}
-    for i, facts in enumerate(tqdm(said, desc="negation")):
+    others, requests = [], []
+    for i, facts in enumerate(said):
         hat, other = rng.sample(list(GARMENTS), 2)
         colour, animal = rng.choice(OUTFITS.values(hat)), {"animal": facts["animal"]}
         plain = OUTFITS.caption_of(animal | {hat: colour})
@@ -51,9 +58,10 @@ def negation(rng: Random, said: list[Facts], read: Read, seed: int) -> Figures:
             "not named": plain,
             "denied": f"{plain} without {'a ' if other in ('hat', 'shirt') else ''}{other}",
         }
-        for how, caption in asked.items():
-            seen = read(caption, seed + i)
-            worn[how].append(float(np.mean([other in one for one in seen])))
+        others += [(how, other) for how in worn]
+        requests += [Request(asked[how], seed + i) for how in worn]
+    for (how, other), seen in zip(others, read(requests)):
+        worn[how].append(float(np.mean([other in one for one in seen])))
     figures: Figures = {}
     for how, rates in worn.items():
         figures |= mean(f"negation: a garment {how} is worn", rates)
@@ -66,14 +74,16 @@ def exchange(said: list[Facts], read: Read, seed: int) -> Figures:
     And of all colours that are wrong, how many are the other garment's; of eight colours, one in
     seven would be by chance.
     """
-    right, exchanged, stolen = [], [], []
-    for i, facts in enumerate(tqdm(said, desc="exchange")):
+    right, exchanged, stolen, pairs, requests = [], [], [], [], []
+    for i, facts in enumerate(said):
         one, other, *_ = (garment for garment in GARMENTS if garment in facts)
         if facts[one] == facts[other]:
             continue
         asked = {"animal": facts["animal"], one: facts[one], other: facts[other]}
-        seen = [(s.get(one), s.get(other)) for s in read(OUTFITS.caption_of(asked), seed + i)]
-        wanted = facts[one], facts[other]
+        pairs.append(((one, other), (facts[one], facts[other])))
+        requests.append(Request(OUTFITS.caption_of(asked), seed + i))
+    for ((one, other), wanted), drawn in zip(pairs, read(requests)):
+        seen = [(facts.get(one), facts.get(other)) for facts in drawn]
         right.append(np.mean([pair == wanted for pair in seen]))
         exchanged.append(np.mean([pair == wanted[::-1] for pair in seen]))
         wrong = [

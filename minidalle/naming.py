@@ -132,13 +132,18 @@ def standardised(pictures: np.ndarray) -> Tensor:
 @torch.no_grad()
 def named(bpe: BPE, clip: CLIP, pictures: np.ndarray, sentences: list[str]) -> Tensor:
     """The number of the sentence that fits each picture best: (B,)."""
-    text = torch.tensor([bpe.frame(sentence, clip.config.text_len) for sentence in sentences])
-    seen, said = features(clip.encode_image, to_tensor(pictures)), features(clip.encode_text, text)
-    return (seen @ said.T).argmax(1)
+    device = clip.logit_scale.device
+    text = bpe.frames(sentences, clip.config.text_len).to(device)
+    seen = features(clip.encode_image, to_tensor(pictures).to(device))
+    return (seen @ features(clip.encode_text, text).T).argmax(1).cpu()
 
 
 def naming(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """The share of things that CLIP and a supervised ResNet name rightly, in each data set."""
     classifier, right = supervised(seed), torch.arange(len(things()))
@@ -154,7 +159,11 @@ def naming(
 
 
 def description(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """How often CLIP finds the description of a thing never shown among all those like it."""
     figures: Figures = {}

@@ -8,7 +8,9 @@ Ramesh et al. 2021, sections 2 and 2.6. The paper keeps the best of 512 candidat
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ from minidalle.transformer import DALLE
 # better, but takes variety away; 1 is no guidance. Lower temperatures err less, and vary less.
 TEMPERATURE, GUIDANCE = 0.7, 1.25
 CHUNK = 64  # candidates drawn at a time: memory grows with this, not with M
+AT_ONCE = {"cuda": 4096}  # the same on other devices than the CPU
 
 
 class Pretrained(NamedTuple):
@@ -38,6 +41,15 @@ class Pretrained(NamedTuple):
     dvae: DVAE
     dalle: DALLE
     clip: CLIP
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return self.dalle.start_of_image.device
+
+    def to(self, device: torch.device | str) -> "Pretrained":
+        """The same models on another device."""
+        return Pretrained(self.bpe, *(model.to(device) for model in self[1:]))
 
 
 def load_pretrained(source: str | Path = "tiny") -> Pretrained:
@@ -71,12 +83,39 @@ class Drawing:
         return self.pictures[self.order]
 
 
+class Request(NamedTuple):
+    """What to draw: a caption and, if part of a picture is given, which part is to be redrawn."""
+
+    caption: str
+    seed: int = 0
+    given: Tensor | None = None  # (3, H, W) in [0, 1]
+    box: tuple[int, int] = (0, 0)  # (top, left) in codes; from there to the bottom-right corner
+
+
 def draw(
     models: Pretrained,
     caption: str,
     candidates: int = 32,
     keep: int = 8,
     seed: int = 0,
+    given: Tensor | None = None,
+    box: tuple[int, int] = (0, 0),
+    **how,
+) -> Drawing:
+    """Draw `candidates` pictures of the caption and rank the best `keep` with CLIP.
+
+    Of a `given` picture (3, H, W) only the rectangle from box = (top, left), in codes, to the
+    bottom-right corner is drawn; the rest is kept, as the dVAE sees it. `how` is passed on to
+    `draw_each`. Raises ValueError, in one sentence, for bad input.
+    """
+    return next(draw_each(models, [Request(caption, seed, given, box)], candidates, keep, **how))
+
+
+def draw_each(
+    models: Pretrained,
+    requests: list[Request],
+    candidates: int = 32,
+    keep: int = 8,
     temperature: float = TEMPERATURE,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -84,59 +123,82 @@ def draw(
     truncate: bool = False,
     ranker: tuple[BPE, CLIP] | None = None,
     progress=lambda positions: positions,
-    given: Tensor | None = None,
-    box: tuple[int, int] = (0, 0),
-) -> Drawing:
-    """Draw `candidates` pictures of the caption and rank the best `keep` with CLIP.
+) -> Iterator[Drawing]:
+    """The same for many captions, as many at a time as the device takes.
 
-    Of a `given` picture (3, H, W) only the rectangle from box = (top, left), in codes, to the
-    bottom-right corner is drawn; the rest is kept, as the dVAE sees it.
-
-    Candidate i of a seed is the same picture whatever `candidates` is. `truncate` cuts a caption
+    Candidate i of a seed is the same picture whatever else is drawn. `truncate` cuts a caption
     that is too long; `ranker` replaces the models' own CLIP (pictures are resized for it);
-    `progress` may wrap the iterator over image positions, which runs once per 64 candidates.
+    `progress` may wrap the iterator over image positions, which runs once for each batch.
     Raises ValueError, in one sentence, for bad input.
     """
-    check_numbers(candidates, keep, seed)
     check_fit(models)
-    bpe, dvae, dalle, clip = models
-    caption, T, grid = caption.strip(), dalle.config.text_len, dalle.config.grid
-    clock = [time.perf_counter()]
-
-    text = torch.tensor([bpe.frame(caption, T, truncate)])  # (1, T)
+    for request in requests:
+        check_numbers(candidates, keep, request.seed)
+    bpe, dalle = models.bpe, models.dalle
+    T, device, size = dalle.config.text_len, models.device, AT_ONCE.get(models.device.type, CHUNK)
     how = dict(temperature=temperature, top_k=top_k, top_p=top_p, progress=progress)
     if guidance != 1:
-        how |= dict(guidance=guidance, null_text=torch.tensor(bpe.null_text(T)))
-    counts = {first: min(CHUNK, candidates - first) for first in range(0, candidates, CHUNK)}
-    kept = torch.zeros(1, grid**2, dtype=torch.long)
-    if given is not None:
-        kept = dvae.encode(given[None]).flatten(1)
-    with fast_sampling(dalle) as cache:  # `sampling.Cache` would do the same, slower
-        parts = [
-            complete(dalle, text, kept.expand(n, -1), box, seed, first, cache=cache, **how)
-            for first, n in counts.items()
-        ]
-    codes = torch.cat(parts)
+        how |= dict(guidance=guidance, null_text=torch.tensor(bpe.null_text(T), device=device))
+    for box, group in groupby(requests, lambda request: request.box):
+        while some := list(islice(group, max(1, size // candidates))):
+            begin = time.perf_counter()
+            text = torch.tensor([bpe.frame(one.caption.strip(), T, truncate) for one in some])
+            kept = torch.stack([kept_codes(models.dvae, one.given) for one in some])
+            with fast_sampling(dalle) as cache:  # `sampling.Cache` would do the same, slower
+                parts = []
+                for first in range(0, candidates, size):
+                    n = min(size, candidates - first)
+                    codes, seeds = kept.repeat_interleave(n, 0), [one.seed for one in some]
+                    codes = complete(
+                        dalle, text.to(device), codes, box, seeds, first, cache=cache, **how
+                    )
+                    parts.append(codes.view(len(some), n, -1))
+            seconds = (time.perf_counter() - begin) / len(some)
+            for one, codes in zip(some, torch.cat(parts, 1)):
+                yield ranked(models, one.caption, codes, keep, seconds, truncate, ranker)
+
+
+def kept_codes(dvae: DVAE, given: Tensor | None) -> Tensor:
+    """The codes (N,) of a given picture (3, H, W); zeros if there is none."""
+    device = dvae.codebook.weight.device
+    if given is None:
+        return torch.zeros(dvae.config.grid**2, dtype=torch.long, device=device)
+    return dvae.encode(given[None].to(device)).flatten()
+
+
+def ranked(
+    models: Pretrained,
+    caption: str,
+    codes: Tensor,
+    keep: int,
+    sampling_seconds: float = 0.0,
+    truncate: bool = False,
+    ranker: tuple[BPE, CLIP] | None = None,
+) -> Drawing:
+    """Decode the codes (M, N) of a caption's candidates and rank them with CLIP."""
+    clock, caption = [time.perf_counter()], caption.strip()
+    grid, device = models.dalle.config.grid, models.device
+    chunks = codes.to(device).view(-1, grid, grid).split(CHUNK)
+    pictures = torch.cat([models.dvae.decode(part) for part in chunks])
     clock.append(time.perf_counter())
 
-    pictures = torch.cat([dvae.decode(part.view(-1, grid, grid)) for part in codes.split(CHUNK)])
-    clock.append(time.perf_counter())
-
-    ranker_bpe, clip = ranker or (bpe, clip)
-    question = torch.tensor(ranker_bpe.frame(caption, clip.config.text_len, truncate))
+    bpe, clip = ranker or (models.bpe, models.clip)
+    question = torch.tensor(bpe.frame(caption, clip.config.text_len, truncate), device=device)
     order, scores = rerank(clip, question, resized(pictures, clip.config.image_size), keep)
     clock.append(time.perf_counter())
 
-    stages = ("text and sampling", "decode", "rerank")
-    seconds = {name: end - begin for name, begin, end in zip(stages, clock, clock[1:])}
-    return Drawing(caption, bpe.tokens(caption)[: T - 1], codes, pictures, order, scores, seconds)
+    tokens = models.bpe.tokens(caption)[: models.dalle.config.text_len - 1]
+    stages = [sampling_seconds, *(end - begin for begin, end in zip(clock, clock[1:]))]
+    seconds = dict(zip(("text and sampling", "decode", "rerank"), stages))
+    return Drawing(caption, tokens, codes.cpu(), pictures.cpu(), order.cpu(), scores.cpu(), seconds)
 
 
 def resized(pictures: Tensor, size: int) -> Tensor:
     """Pictures (M, 3, H, W) at the size another CLIP expects: (M, 3, size, size)."""
     if pictures.shape[2:] == (size, size):
         return pictures
-    return torch.stack([preprocess(Image.fromarray(p), size) for p in to_uint8(pictures).numpy()])
+    images = [Image.fromarray(p) for p in to_uint8(pictures).cpu().numpy()]
+    return torch.stack([preprocess(image, size) for image in images]).to(pictures.device)
 
 
 def check_numbers(candidates: int, keep: int, seed: int) -> None:

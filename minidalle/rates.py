@@ -48,8 +48,10 @@ def psnr(pictures: Tensor, originals: Tensor) -> Tensor:
 @torch.no_grad()
 def through(dvae: DVAE, pictures: np.ndarray) -> np.ndarray:
     """Encode and decode pictures, uint8 (B, H, W, 3)."""
-    chunks = to_tensor(pictures).split(64)
-    return np.concatenate([to_uint8(dvae.decode(dvae.encode(chunk))).numpy() for chunk in chunks])
+    device = dvae.codebook.weight.device
+    chunks = [chunk.to(device) for chunk in to_tensor(pictures).split(64)]
+    decoded = [to_uint8(dvae.decode(dvae.encode(chunk))).cpu() for chunk in chunks]
+    return torch.cat(decoded).numpy()
 
 
 def favourites(order: np.ndarray, n: int) -> np.ndarray:

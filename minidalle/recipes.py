@@ -1,17 +1,13 @@
 """The recipes of the first DALL·E: what each model is trained on, one function per model.
 
-Each returns a `Job` for `training.train`. Its `batch(step, part)` gives the examples in the slice
+Each returns a `Job` for `training.train`. Its `load(step, part)` gives the examples in the slice
 `part` of a step's batch. Everything random is decided for the whole batch, so the batch is the
-same however it is divided among processes or parts of a step.
-
-For the transformer, the codes of a finite set of pictures are computed once (`CodedSet`). Scenes
-are endless, so they are painted and encoded ahead, a few batches at a time (`CodedStream`); the
-log's `data_share` is the share of time this takes. The same holds for shards, unless `minidalle
-tokenize` has encoded them beforehand.
+same however it is divided among processes or parts of a step. Its `prepare` sends pictures through
+the dVAE. The log's `data_share` is the share of time that both take.
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from random import Random
 
 import torch
@@ -25,12 +21,11 @@ from minidalle.datasets.pictures import dvae_crop
 from minidalle.datasets.shards import Shards
 from minidalle.datasets.tokens import Maker, Tokens, token_files
 from minidalle.dvae import DVAE, codebook_use, gumbel_noise, kl_from_uniform
-from minidalle.training import Job, at
+from minidalle.training import Batch, Job, at
 from minidalle.transformer import DALLE, initial
 from minidalle.weights import fingerprint
 
 WHOLE = slice(None)  # the whole batch, for a single process
-AHEAD = 8  # batches of an endless source that are encoded at a time
 SCENES_TO_EMOJI = {"clip": 3, "dalle": 7}  # scenes per emoji in a batch of both
 ABILITIES_TO_EMOJI = 4  # the same for the transformer and the world at 64×64
 CAPTION_DROPOUT = 0.1  # share of captions replaced by the empty one, for guidance
@@ -39,10 +34,12 @@ INVERTED = 1 / 16  # share of pictures whose colours are inverted for the dVAE a
 VISIBLE = 8  # summed pixel difference above which a corruption is visible
 
 
-def seeded(seed: int, step: int, use: str = "batch") -> tuple[Random, torch.Generator]:
+def seeded(
+    seed: int, step: int, use: str = "batch", device: torch.device | str = "cpu"
+) -> tuple[Random, torch.Generator]:
     """Random generators of a step, for Python and for torch, independent for each use."""
     rng = Random(f"{seed} {step} {use}")
-    return rng, torch.Generator().manual_seed(rng.getrandbits(62))
+    return rng, torch.Generator(device).manual_seed(rng.getrandbits(62))
 
 
 def training_data(data: str, image_size: int, **how):
@@ -76,7 +73,7 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
     torch.manual_seed(seed)
     source, model = training_data(data, config.image_size, crop=dvae_crop), DVAE(config)
 
-    def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
+    def load(step: int, part: slice = WHOLE) -> Batch:
         rng, generator = seeded(seed, step)
         items = source.choose(rng, train.batch_size)
         mirrored = torch.rand(train.batch_size, generator=generator)[part] < 0.5
@@ -85,16 +82,18 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
         if data == "world":  # where a picture may be asked for in colours that none of it has
             inverted = torch.rand(train.batch_size, generator=generator)[part] < INVERTED
             images = torch.where(inverted[:, None, None, None], 1 - images, images)
-        soft = step / train.steps < terms.hard_from
-        return images, noise_of(step, part) if soft else torch.empty(0)
+        return (images,)
 
-    def noise_of(step: int, part: slice) -> Tensor:
-        """Gumbel noise (B, K, h, w), drawn separately for each example."""
-        shape = config.codebook_size, config.grid, config.grid
-        numbers = range(train.batch_size)[part]
-        return torch.stack(
-            [gumbel_noise(shape, seeded(seed, step, f"noise {n}")[1]) for n in numbers]
-        )
+    def with_noise(step: int, part: slice, examples: Batch) -> Batch:
+        """The images, and Gumbel noise (B, K, h, w), drawn separately for each while it is used."""
+        (images,), shape = examples, (config.codebook_size, config.grid, config.grid)
+        if step / train.steps >= terms.hard_from:
+            return images, torch.empty(0)
+        streams = [
+            seeded(seed, step, f"noise {n}", images.device)[1]
+            for n in range(train.batch_size)[part]
+        ]
+        return images, torch.stack([gumbel_noise(shape, stream) for stream in streams])
 
     def loss(model, batch, t: float, gather):
         images, noise = batch
@@ -113,9 +112,10 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
     return Job(
         "dvae",
         model,
-        batch,
+        load,
         loss,
         log,
+        prepare=with_noise,
         load_ema_at=terms.hard_from,
         whole_batch=bool(terms.evenness.start or terms.evenness.end),
         partly_frozen=terms.hard_from < 1,
@@ -141,27 +141,37 @@ def clip_job(
     have no caption.
     """
     torch.manual_seed(seed)
+    model = CLIP(config)
     source = training_data(
         data, config.image_size, near_misses=3, scenes_to_emoji=SCENES_TO_EMOJI["clip"]
     )
-    model, device = CLIP(config), dvae.codebook.weight.device
+    size = train.batch_size
 
-    def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        rng, generator = seeded(seed, step)
-        items = source.choose(rng, train.batch_size)
-        spoils = plan_spoils(rng, train.batch_size, train.batch_size // 2, dvae.config.grid)[
-            halved(part)
-        ]
-        through = torch.rand(train.batch_size, generator=generator)[part] < THROUGH_DVAE
-        own = range(train.batch_size)[part]
+    def plan(step: int, part: slice) -> tuple[list[int], list]:
+        """The examples whose pictures a part of a batch needs, its own first; its corruptions.
+
+        A picture may be corrupted with pieces of one that belongs to another process.
+        """
+        own = range(size)[part]
         if len(own) % 2:
             raise ValueError(
-                "each process needs an even part of clip's batch, "
-                f"not {len(own)} of {train.batch_size}"
+                f"each process needs an even part of clip's batch, not {len(own)} of {size}"
             )
-        # A picture may be corrupted with pieces of one that belongs to another process.
-        needed = list(dict.fromkeys([*own, *(i for spoil in spoils for i in spoil[:2])]))
-        pictures = to_tensor(source.load([items[i] for i in needed])).to(device)
+        rng, _ = seeded(seed, step, "spoils")
+        spoils = plan_spoils(rng, size, size // 2, dvae.config.grid)[halved(part)]
+        return list(dict.fromkeys([*own, *(i for spoil in spoils for i in spoil[:2])])), spoils
+
+    def load(step: int, part: slice = WHOLE) -> Batch:
+        items = source.choose(seeded(seed, step)[0], size)
+        text = bpe.frames(source.captions(items[part]), config.text_len, truncate=True)
+        longest = int(end_positions(text, config.end).max())  # later positions have no effect
+        pictures = source.load([items[i] for i in plan(step, part)[0]])
+        return text[:, : longest + 1], torch.from_numpy(pictures)
+
+    def through_dvae(step: int, part: slice, examples: Batch) -> Batch:
+        (text, pictures), (needed, spoils), B = examples, plan(step, part), len(examples[0])
+        through = torch.rand(size, generator=seeded(seed, step, "through")[1])[part] < THROUGH_DVAE
+        pictures = to_tensor(pictures)
         codes = dvae.encode(pictures)
         painted = dvae.decode(codes)
         row = {i: row for row, i in enumerate(needed)}
@@ -169,17 +179,15 @@ def clip_job(
             torch.stack([spoil(codes[row[i]], codes[row[j]], at) for i, j, at in spoils])
         )
         smudge = (worse - painted[[row[i] for i, _, _ in spoils]]).abs().sum((1, 2, 3))
-        through = through[:, None, None, None].to(device)
-        images = torch.where(through, painted[: len(own)], pictures[: len(own)])
-        text = bpe.frames(source.captions(items[part]), config.text_len, truncate=True)
-        longest = int(end_positions(text, config.end).max())  # later positions have no effect
-        return images, text[:, : longest + 1], worse, smudge > VISIBLE
+        through = through[:, None, None, None].to(pictures.device)
+        images = torch.where(through, painted[:B], pictures[:B])
+        return images, text, worse, smudge > VISIBLE
 
     def loss(model, batch, t: float, gather):
         images, text, spoilt, visible = batch
         return model(torch.cat([images, spoilt]), text, partial(shared_loss, visible, gather))
 
-    return Job("clip", model, batch, loss, whole_batch=True)
+    return Job("clip", model, load, loss, prepare=through_dvae, whole_batch=True)
 
 
 def shared_loss(
@@ -252,7 +260,9 @@ def dalle_job(
         examples = stored_examples(Tokens(stored, maker), train.batch_size)
     else:
         framed = partial(framed_captions, bpe, config.text_len, bpe_dropout)
-        examples = encoded_examples(data, train.batch_size, seed, framed, dvae)
+        to_emoji = ABILITIES_TO_EMOJI if data == "world" else SCENES_TO_EMOJI["dalle"]
+        source = training_data(data, dvae.config.image_size, scenes_to_emoji=to_emoji)
+        examples = painted_examples(source, train.batch_size, framed)
 
     codebook = dvae.codebook.weight.detach().cpu()[:, :, 0, 0].T
 
@@ -267,14 +277,19 @@ def dalle_job(
             parameter.data = start(name, parameter.shape)
     null_text = torch.tensor(bpe.null_text(config.text_len))
 
-    def batch(step: int, part: slice = WHOLE) -> tuple[Tensor, Tensor]:
+    def load(step: int, part: slice = WHOLE) -> Batch:
         rng, generator = seeded(seed, step)
         dropped = torch.rand(train.batch_size, generator=generator)[part] < CAPTION_DROPOUT
-        text, codes = examples(step, part, rng, generator)
+        text, pictures_or_codes = examples(step, part, rng, generator)
         text[dropped] = null_text
-        return text, codes
+        return text, pictures_or_codes
 
-    return Job("dalle", model, batch, start=start)
+    def encoded(step: int, part: slice, examples: Batch) -> Batch:
+        """Texts (B, T) and codes (B, N)."""
+        text, pictures = examples
+        return text, pictures if stored else dvae.encode(to_tensor(pictures)).flatten(1)
+
+    return Job("dalle", model, load, prepare=encoded, start=start)
 
 
 def start_from_codebook(
@@ -301,31 +316,17 @@ Examples = Callable[[int, slice, Random, torch.Generator], tuple[Tensor, Tensor]
 
 
 def stored_examples(tokens: Tokens, size: int) -> Examples:
-    """(step, part, rng, generator) → that part of a batch of stored texts (B, T), codes (B, N)."""
+    """(step, part, rng, generator) → that part of a batch: stored texts (B, T), codes (B, N)."""
     return lambda step, part, rng, generator: tokens.read(tokens.choose(rng, size)[part])
 
 
-def encoded_examples(data: str, size: int, seed: int, framed: Callable, dvae: DVAE) -> Examples:
-    """The same from captions and pictures; framed(captions, seeds) returns the texts."""
-    source = training_data(data, dvae.config.image_size)
-    sources = source.sources if isinstance(source, Mixture) else [source]
-    to_emoji = ABILITIES_TO_EMOJI if data == "world" else SCENES_TO_EMOJI["dalle"]
-    sizes = shares(len(sources), size, to_emoji)
-    coded = [
-        CodedSet(source, n, dvae)
-        if isinstance(source, Pictures)
-        else CodedStream(source, n, seed, dvae)
-        for source, n in zip(sources, sizes)
-    ]
+def painted_examples(source, size: int, framed: Callable) -> Examples:
+    """The same with uint8 pictures (B, H, W, 3) for codes; framed(captions, seeds) → the texts."""
 
     def examples(step: int, part: slice, rng: Random, generator: torch.Generator):
-        numbers, captions, codes, before = range(size)[part], [], [], 0
-        for source, n in zip(coded, sizes):  # the examples of each source that lie in the part
-            begin, end = (min(max(edge - before, 0), n) for edge in (numbers.start, numbers.stop))
-            some_captions, some_codes = source.read(step, rng, begin, end)
-            captions, codes, before = captions + some_captions, [*codes, some_codes], before + n
+        items = source.choose(rng, size)[part]
         seeds = torch.randint(2**62, (size,), generator=generator)[part].tolist()
-        return framed(captions, seeds), torch.cat(codes)
+        return framed(source.captions(items), seeds), torch.from_numpy(source.load(items))
 
     return examples
 
@@ -340,45 +341,3 @@ def framed_captions(
         for caption, generator in zip(captions, generators)
     ]
     return torch.tensor(frames)
-
-
-class CodedSet:
-    """A finite set of pictures, whose codes are computed once."""
-
-    def __init__(self, source: Pictures, size: int, dvae: DVAE):
-        self.source, self.size, self.codes = source, size, encode_pictures(dvae, source.pictures)
-
-    def read(self, step: int, rng: Random, begin: int, end: int) -> tuple[list[str], Tensor]:
-        """Captions and codes (n, N) of the examples begin … end of the step's `size`."""
-        items = self.source.choose(rng, self.size)[begin:end]
-        return self.source.captions(items), self.codes[[i for i, _ in items]]
-
-
-class CodedStream:
-    """An endless source; the pictures of AHEAD steps are loaded and encoded at a time."""
-
-    def __init__(self, source, size: int, seed: int, dvae: DVAE):
-        self.source, self.size, self.seed, self.dvae = source, size, seed, dvae
-        self.block = lru_cache(maxsize=8)(self.encode_block)  # for the parts of a step
-
-    def encode_block(self, block: int, begin: int, end: int) -> tuple[list[str], Tensor]:
-        """Captions and codes of the examples begin … end of each of a block's steps."""
-        items = self.source.choose(Random(f"{self.seed} block {block}"), AHEAD * self.size)
-        starts = range(0, AHEAD * self.size, self.size)
-        items = [item for start in starts for item in items[start + begin : start + end]]
-        return self.source.captions(items), encode_pictures(self.dvae, self.source.load(items))
-
-    def read(self, step: int, rng: Random, begin: int, end: int) -> tuple[list[str], Tensor]:
-        """Captions and codes (n, N) of the examples begin … end of the step's `size`."""
-        if begin == end:
-            return [], torch.empty(0, self.dvae.config.grid**2, dtype=torch.long)
-        captions, codes = self.block(step // AHEAD, begin, end)
-        here = slice(step % AHEAD * (end - begin), (step % AHEAD + 1) * (end - begin))
-        return captions[here], codes[here]
-
-
-def encode_pictures(dvae: DVAE, pictures, chunk: int = 256) -> Tensor:
-    """The codes (M, N) of uint8 pictures (M, H, W, 3), a chunk at a time, on the dVAE's device."""
-    device, starts = dvae.codebook.weight.device, range(0, len(pictures), chunk)
-    chunks = [dvae.encode(to_tensor(pictures[i : i + chunk]).to(device)).cpu() for i in starts]
-    return torch.cat(chunks).flatten(1)

@@ -11,7 +11,7 @@ a seed is the same in a batch of 1 and in a batch of 512.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import torch
@@ -110,7 +110,7 @@ def complete(
     text: Tensor,
     codes: Tensor,
     box: tuple[int, int] = (0, 0),
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     first: int = 0,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -122,12 +122,12 @@ def complete(
 ) -> Tensor:
     """Redraw the rectangle of codes from box = (top, left) to the bottom-right corner.
 
-    text (B, T), codes (B · num_samples, N), with the samples of each caption adjacent. Codes above
-    and to the left of the box are kept. Classifier-free guidance g ≠ 1 strengthens the caption:
-    logits = unconditional + g · (conditional - unconditional), where `null_text` (T,), the frame
-    of the empty caption, gives the unconditional ones; each branch has its own cache. `progress`
-    may wrap the iterator over positions; `cache` may be a faster one (scale/cache.py). Returns new
-    codes and leaves the given ones unchanged.
+    text (B, T), codes (B · num_samples, N), with the samples of each caption adjacent; `seed` may
+    be one for each caption. Codes above and to the left of the box are kept. Classifier-free
+    guidance g ≠ 1 strengthens the caption: logits = unconditional + g · (conditional -
+    unconditional), where `null_text` (T,), the frame of the empty caption, gives the unconditional
+    ones; each branch has its own cache. `progress` may wrap the iterator over positions; `cache`
+    may be a faster one (scale/cache.py). Returns new codes and leaves the given ones unchanged.
     """
     check(model, text, codes, box, temperature, top_k, top_p, guidance, null_text)
     config, codes = model.config, codes.clone()
@@ -137,7 +137,9 @@ def complete(
     place = torch.arange(config.image_len)
     redraw = (place // config.grid >= box[0]) & (place % config.grid >= box[1])
     start = int(redraw.nonzero()[0])
-    u = uniforms(seed, first, len(codes), config.image_len).to(codes.device)
+    seeds = [seed] if isinstance(seed, int) else seed
+    each = len(codes) // len(seeds)
+    u = torch.cat([uniforms(one, first, each, config.image_len) for one in seeds]).to(codes.device)
 
     places, x = model.places(), model.embed_image(codes[:, :start])
     for p in progress(range(start, config.image_len)):

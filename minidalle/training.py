@@ -69,19 +69,34 @@ def plain_log(parts: Numbers) -> dict[str, float]:
     return {name: float(value) for name, value in parts.items()}
 
 
+def as_loaded(step: int, part: slice, examples: Batch) -> Batch:
+    """The examples themselves."""
+    return examples
+
+
 @dataclass
 class Job:
-    """What differs between models: the batch of a step, the loss, and what to log."""
+    """What differs between models: the batch of a step, the loss, and what to log.
+
+    A batch is made in two halves. `load` chooses and paints the examples, on the CPU: it may run
+    in other processes, ahead of time (scale/ahead.py). `prepare` does what needs a trained model
+    or large random tensors, on the device where the examples are by then.
+    """
 
     name: str
     model: nn.Module
-    batch: Callable[[int, slice], Batch]  # of (step, which of its examples)
+    load: Callable[[int, slice], Batch]  # of (step, which of its examples)
     loss: Callable[..., tuple[Tensor, Numbers]] = plain_loss  # of (model, batch, t, gather)
     log: Callable[[Numbers], dict[str, float]] = plain_log
+    prepare: Callable[[int, slice, Batch], Batch] = as_loaded  # of (step, part, loaded examples)
     load_ema_at: float = 1.0  # at this share of the run the weights are set to their EMA
     whole_batch: bool = False  # the loss couples all examples: no gradient accumulation
     partly_frozen: bool = False  # in some steps some parameters get no gradient
     start: Start | None = None  # initial values, for a model that was made without any
+
+    def batch(self, step: int, part: slice = slice(None)) -> Batch:
+        """The batch of a step, or a part of it, on the CPU."""
+        return self.prepare(step, part, self.load(step, part))
 
 
 # ---- the state of a run -----------------------------------------------------------------
@@ -209,8 +224,11 @@ def take_step(job: Job, config: TrainConfig, state: State) -> None:
         state.load_ema()
     for part in range(runtime.grad_accum_steps):
         asked = time.perf_counter()
-        batch = job.batch(state.step, share_of(runtime, config.batch_size, part))
-        batch = tuple(tensor.to(runtime.device, non_blocking=True) for tensor in batch)
+        which = share_of(runtime, config.batch_size, part)
+        batch = tuple(
+            tensor.to(runtime.device, non_blocking=True) for tensor in job.load(state.step, which)
+        )
+        batch = job.prepare(state.step, which, batch)
         waited += time.perf_counter() - asked
         with runtime.accumulate(state.called, last=part == runtime.grad_accum_steps - 1):
             loss, parts = job.loss(state.called, batch, state.step / config.steps, runtime.gather)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from minidalle import pipeline
 from minidalle.datasets import to_tensor
-from minidalle.pipeline import Pretrained
+from minidalle.pipeline import Pretrained, Request
 from minidalle.plots import to_uint8
 from minidalle.rates import Figures, entropy, mean, summary, through
 from minidalle.world import emoji, emoji_judge, emoji_readers, objects, reader, spoil
@@ -25,6 +25,7 @@ from minidalle.world.abilities import ABILITIES
 from minidalle.world.ability import Ability, Facts
 from minidalle.world.canvas import UNITS
 
+GRID = 16  # codes a side
 Readings = list[list[reader.Reading]]  # of each caption, of each candidate
 
 
@@ -45,7 +46,11 @@ def paintings(ability: Ability, settled: list[Facts]) -> np.ndarray:
 
 
 def ability_limits(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """What `reader.LIMITS` would be with this dVAE."""
     figures = {}
@@ -60,7 +65,11 @@ def ability_limits(
 
 
 def ability_judge(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """How many real pictures of each ability its judge calls exact, and how many spoilt ones."""
     figures = {}
@@ -90,16 +99,17 @@ def understanding(ability: Ability) -> Callable[..., Figures]:
         captions: int,
         candidates: int,
         seed: int,
-        draw: Callable = pipeline.draw,
+        draw: Callable = pipeline.draw_each,
     ) -> Figures:
         rng = Random(f"{seed} {ability.name}")
         said, settled = real_ones(ability, rng, captions)
         readings, order, first = [], [], []
-        for i, facts in enumerate(tqdm(said, desc=ability.name)):
-            how = given_part(ability, settled[i], models.dvae.config.grid)
-            drawing = draw(
-                models, ability.caption_of(facts), candidates, candidates, seed=seed + i, **how
-            )
+        requests = [
+            Request(ability.caption_of(facts), seed + i, *given_part(ability, settled[i]))
+            for i, facts in enumerate(said)
+        ]
+        drawings = draw(models, requests, candidates, keep=candidates)
+        for drawing in tqdm(drawings, desc=ability.name, total=captions):
             pictures = to_uint8(drawing.pictures).numpy()
             readings.append(reader.examine(ability, pictures))
             order.append(drawing.order.numpy())
@@ -204,19 +214,24 @@ def coarse(pictures: np.ndarray) -> Tensor:
     return F.avg_pool2d(to_tensor(pictures), 4).flatten(1)
 
 
-def given_part(ability: Ability, settled: Facts, grid: int) -> dict:
-    """For an ability in which part of the picture is given: that part, for `pipeline.draw`."""
+def given_part(ability: Ability, settled: Facts) -> tuple:
+    """For an ability in which part of the picture is given: the picture, and the box to draw."""
     if ability.box is None:
-        return {}
-    box = tuple(side * grid // UNITS for side in ability.box)
-    return {"given": to_tensor(ability.paint(settled)[None])[0], "box": box}
+        return ()
+    top, left = ability.box
+    picture = to_tensor(ability.paint(settled)[None])[0]
+    return picture, (top * GRID // UNITS, left * GRID // UNITS)
 
 
 # ---- emoji ------------------------------------------------------------------------------
 
 
 def recognition_at_64(
-    models: Pretrained, captions: int, candidates: int, seed: int, draw: Callable = pipeline.draw
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
 ) -> Figures:
     """How many drawings the fitted readers recognise: the thing, the style, and both.
 
@@ -235,9 +250,12 @@ def recognition_at_64(
         copy = np.quantile(emoji_judge.nearest(real)[1], 0.95)
         figures |= shares_read(f"{name}, real", emoji_readers.read(real), wanted)
         chosen, copies, singles = [], [], []
-        for i in tqdm(asked, desc=f"emoji {name}"):
-            caption = emoji.caption(pack, i, template=3, background="white")
-            drawing = draw(models, caption, candidates, keep=1, seed=seed + int(i))
+        requests = [
+            Request(emoji.caption(pack, i, template=3, background="white"), seed + int(i))
+            for i in asked
+        ]
+        drawings = draw(models, requests, candidates, keep=1)
+        for drawing in tqdm(drawings, desc=f"emoji {name}", total=len(asked)):
             pictures = to_uint8(drawing.pictures).numpy()
             chosen.append(pictures[int(drawing.order[0])])
             singles.append(pictures[0])

@@ -23,6 +23,13 @@ def drawing(pictures: list[np.ndarray], order: list[int]) -> SimpleNamespace:
     return SimpleNamespace(pictures=to_tensor(np.stack(pictures)), order=torch.tensor(order))
 
 
+def each(draw):
+    """Like `pipeline.draw_each`, one drawing after the other."""
+    return lambda models, requests, candidates, keep: [
+        draw(models, one.caption, candidates, keep, one.seed) for one in requests
+    ]
+
+
 # ---- statistics -------------------------------------------------------------------------
 
 
@@ -58,7 +65,7 @@ def test_exact_rates_follow_the_ranking():
         pictures = [painting.paint(scene, Random(seed)) for scene in (wrong, right)]
         return drawing(pictures, order=[1, 0])
 
-    asked = dict(captions=5, candidates=2, draw=draw)
+    asked = dict(captions=5, candidates=2, draw=each(draw))
     figures = evaluate.evaluate(None, ["unseen"], **asked)["unseen"]
     assert {name: rate for name, rate in figures.items() if "±" not in name} == {
         "single samples": 0.5, "single samples, reading only": 0.5,
@@ -71,7 +78,7 @@ def test_a_smeared_drawing_is_read_but_not_exact():
         picture = painting.paint(scenes.parse(caption), Random(seed))
         return drawing([spoil.blur(picture[None], 3)[0]], order=[0])
 
-    asked = dict(captions=20, candidates=1, draw=draw)
+    asked = dict(captions=20, candidates=1, draw=each(draw))
     figures = evaluate.evaluate(None, ["combination"], **asked)["combination"]
     assert figures["single samples, reading only"] > 0.9 and figures["single samples"] < 0.1
 
@@ -135,7 +142,7 @@ def test_a_drawing_of_another_emoji_is_not_recognised(models):
         shown = emoji.compose(pack.pixels[[i, other % 4873]], emoji_judge.WHITE)
         return drawing(list(shown), order=[1])
 
-    figures = evaluate.recognition(models, captions=20, candidates=2, seed=0, draw=draw)
+    figures = evaluate.recognition(models, captions=20, candidates=2, seed=0, draw=each(draw))
     assert figures["single samples"] == 0.5 and figures["any of 2"] == 1
     assert figures["best of 2"] == 0 and figures["near copies"] == 1
     assert figures["real"] == 1

@@ -10,11 +10,12 @@ from minidalle.world.outfits import OUTFITS
 SAID = [OUTFITS.sample(Random(i), held_out=True) for i in range(20)]
 
 
-def deaf(caption, seed):
+def deaf(requests):
     """Draws every garment that a caption mentions, in the colours of the caption."""
-    plain, _, denied = caption.partition(" without ")
-    facts = OUTFITS.parse(plain)
-    return [facts | ({denied.removeprefix("a "): "red"} if denied else {})]
+    for request in requests:
+        plain, _, denied = request.caption.partition(" without ")
+        facts = OUTFITS.parse(plain)
+        yield [facts | ({denied.removeprefix("a "): "red"} if denied else {})]
 
 
 def test_whoever_hears_only_the_word_wears_what_is_denied():
@@ -24,10 +25,11 @@ def test_whoever_hears_only_the_word_wears_what_is_denied():
 
 
 def test_colours_that_change_places_are_counted():
-    def half_exchanged(caption, seed):
-        facts = OUTFITS.parse(caption)
-        one, other = facts.keys() - {"animal"}
-        return [facts, facts | {one: facts[other], other: facts[one]}]
+    def half_exchanged(requests):
+        for request in requests:
+            facts = OUTFITS.parse(request.caption)
+            one, other = facts.keys() - {"animal"}
+            yield [facts, facts | {one: facts[other], other: facts[one]}]
 
     figures = failures.exchange(SAID, half_exchanged, seed=0)
     assert figures["two garments: both colours right"] == 0.5
@@ -38,5 +40,10 @@ def test_colours_that_change_places_are_counted():
 @pytest.mark.parametrize("garment, word", [("hat", "a hat"), ("gloves", "gloves")])
 def test_a_denial_is_english(garment, word):
     asked = []
-    failures.negation(Random(0), SAID, lambda caption, seed: asked.append(caption) or [{}], 0)
-    assert any(caption.endswith(f"without {word}") for caption in asked)
+
+    def read(requests):
+        asked.extend(requests)
+        return [[{}] for _ in requests]
+
+    failures.negation(Random(0), SAID, read, 0)
+    assert any(request.caption.endswith(f"without {word}") for request in asked)

@@ -13,7 +13,7 @@ from minidalle.world.abilities import ABILITIES
 class OneHot:
     """Of both encoders: picture i is red to the degree i, and sentence i has i words more."""
 
-    config = SimpleNamespace(text_len=4)
+    config, logit_scale = SimpleNamespace(text_len=4), torch.tensor(0.0)
 
     def encode_image(self, images):
         return torch.eye(5)[(images[:, 0, 0, 0] * 4).round().long()]
@@ -23,7 +23,7 @@ class OneHot:
 
 
 def test_a_picture_is_named_by_the_sentence_nearest_to_it():
-    bpe = SimpleNamespace(frame=lambda sentence, length: [len(sentence)] * length)
+    bpe = SimpleNamespace(frames=lambda some, length: torch.tensor([[len(s)] for s in some]))
     pictures = np.zeros((3, 64, 64, 3), np.uint8)
     pictures[1], pictures[2] = 255, 128
     assert naming.named(bpe, OneHot(), pictures, ["", "a", "aa", "aaa", "aaaa"]).tolist() == [

@@ -1,4 +1,4 @@
-"""What each model is trained on: pure functions of (seed, step), and nothing encoded twice."""
+"""What each model is trained on: pure functions of (seed, step)."""
 
 from random import Random
 
@@ -9,8 +9,9 @@ import torch
 from minidalle import recipes
 from minidalle.bpe import BPE
 from minidalle.config import PRESETS, CLIPConfig, DALLEConfig, DVAEConfig, TrainConfig
-from minidalle.datasets import Pictures, Scenes, draw_batch, to_tensor
+from minidalle.datasets import Scenes, draw_batch, to_tensor
 from minidalle.dvae import DVAE
+from minidalle.scale.ahead import Ahead
 
 LENGTH = TrainConfig(steps=100, batch_size=8, lr=1e-3)
 
@@ -89,27 +90,25 @@ def test_pictures_that_are_not_visibly_spoilt_do_not_count(bpe, dvae, monkeypatc
     assert visible.tolist() == [False, True]
 
 
-def test_a_finite_set_is_encoded_once(dvae, monkeypatch):
-    calls = []
-    monkeypatch.setattr(
-        recipes, "encode_pictures", lambda *_: calls.append(1) or torch.arange(5)[:, None]
-    )
-    source = Pictures([(str(i),) for i in range(5)], np.zeros((5, 32, 32, 3), np.uint8))
-    coded = recipes.CodedSet(source, 3, dvae)
-    for step in range(4):
-        captions, codes = coded.read(step, Random(step), 0, 3)
-        assert [int(caption) for caption in captions] == codes[:, 0].tolist()
-    assert len(calls) == 1
+def test_the_transformer_is_given_the_codes_of_the_pictures_captioned(bpe, dvae):
+    *_, job = jobs(bpe, dvae)
+    captions, pictures = draw_batch(Scenes(), recipes.seeded(3, 5)[0], 8)
+    text, codes = job.batch(5)
+    assert codes.equal(dvae.encode(to_tensor(pictures)).flatten(1))
+    said = (text != torch.tensor(bpe.null_text(32))).any(1)
+    assert said.any() and text[said].equal(bpe.frames(captions, 32, truncate=True)[said])
 
 
-def test_scenes_drawn_ahead_have_the_codes_of_their_pictures(dvae):
-    coded = recipes.CodedStream(Scenes(), 4, 1, dvae)
-    captions, pictures = draw_batch(Scenes(), Random("1 block 1"), recipes.AHEAD * 4)
-    for step in (recipes.AHEAD, recipes.AHEAD + 3):
-        here = slice(4 * (step - recipes.AHEAD), 4 * (step - recipes.AHEAD) + 4)
-        said, codes = coded.read(step, Random(0), 0, 4)
-        assert said == captions[here]
-        assert codes.equal(dvae.encode(to_tensor(pictures[here])).flatten(1))
+def test_examples_made_ahead_are_the_same(bpe, dvae):
+    """In order, begun anew in the middle, and in two parts."""
+    for job in jobs(bpe, dvae):
+        whole, halves = [slice(0, 8)], [slice(0, 4), slice(4, 8)]
+        for parts, steps in ((whole, (0, 1, 2, 7, 8)), (halves, (3, 4))):
+            ahead = Ahead(job.load, parts, workers=2)
+            for step in steps:
+                for part in parts:
+                    wanted, made = job.load(step, part), ahead(step, part)
+                    assert all(a.equal(b) for a, b in zip(wanted, made, strict=True)), job.name
 
 
 def test_some_captions_are_left_out(bpe, dvae):

@@ -23,14 +23,15 @@ def models(monkeypatch):
 
 
 def draws(ability, right: int):
-    """Like `pipeline.draw`: the first `right` of four candidates are right, the others grey."""
+    """Like `pipeline.draw_each`: the first `right` of four are right, the others grey."""
 
-    def draw(models, caption, candidates, keep, seed, given=None, box=None):
-        facts = ability.parse(caption)
-        real = ability.paint({f: values[0] for f, values in ability.free.items()} | facts)
-        grey = np.full_like(real, 128)
-        pictures = np.stack([real] * right + [grey] * (candidates - right))
-        return SimpleNamespace(pictures=to_tensor(pictures), order=torch.arange(candidates))
+    def draw(models, requests, candidates, keep):
+        for request in requests:
+            facts = ability.parse(request.caption)
+            real = ability.paint({f: values[0] for f, values in ability.free.items()} | facts)
+            grey = np.full_like(real, 128)
+            pictures = np.stack([real] * right + [grey] * (candidates - right))
+            yield SimpleNamespace(pictures=to_tensor(pictures), order=torch.arange(candidates))
 
     return draw
 
@@ -91,9 +92,9 @@ def test_pictures_of_training_are_near_copies_and_new_ones_are_not():
 def test_what_is_given_is_the_upper_half():
     ability = ABILITIES["copies"]
     settled = {f: v[0] for f, v in (ability.free | ability.fields).items()}
-    how = understanding.given_part(ability, settled, grid=16)
-    assert how["box"] == (8, 0) and how["given"].shape == (3, 64, 64)
-    assert understanding.given_part(ABILITIES["stacks"], {}, 16) == {}
+    given, box = understanding.given_part(ability, settled)
+    assert box == (8, 0) and given.shape == (3, 64, 64)
+    assert understanding.given_part(ABILITIES["stacks"], {}) == ()
 
 
 def test_limits_and_judges_name_every_ability(models, monkeypatch):

@@ -26,9 +26,9 @@ from minidalle.world.abilities import ABILITIES
 from minidalle.world.ability import Facts
 
 
-def to_tensor(pictures: np.ndarray) -> Tensor:
-    """uint8 (B, H, W, 3) → float (B, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().contiguous() / 255
+def to_tensor(pictures: np.ndarray | Tensor) -> Tensor:
+    """uint8 (B, H, W, 3) → float (B, 3, H, W) in [0, 1], on the device where they are."""
+    return torch.as_tensor(pictures).permute(0, 3, 1, 2).float().contiguous() / 255
 
 
 class Scenes:

@@ -27,7 +27,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from minidalle.runtime import Numbers, SingleProcess, Start
+from minidalle.runtime import Numbers, SingleProcess, Start, unflattened
 from minidalle.scale.checkpoints import ShardedCheckpoint
 from minidalle.scale.sharding import Gather, materialise, shard
 
@@ -159,8 +159,7 @@ class Distributed(SingleProcess):
         """Each number's mean over the processes, on the CPU; they are sent as one tensor."""
         flat = torch.cat([value.double().flatten().to(self.device) for value in numbers.values()])
         dist.all_reduce(flat)
-        parts = (flat / self.world_size).cpu().split([value.numel() for value in numbers.values()])
-        return {name: part.view(value.shape) for (name, value), part in zip(numbers.items(), parts)}
+        return unflattened(flat / self.world_size, numbers)
 
     def any_rank(self, flag: bool) -> bool:
         found = torch.tensor(float(flag), device=self.device)
