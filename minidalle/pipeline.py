@@ -116,46 +116,54 @@ def draw_each(
     requests: list[Request],
     candidates: int = 32,
     keep: int = 8,
-    temperature: float = TEMPERATURE,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    guidance: float = GUIDANCE,
     truncate: bool = False,
     ranker: tuple[BPE, CLIP] | None = None,
-    progress=lambda positions: positions,
+    **how,
 ) -> Iterator[Drawing]:
     """The same for many captions, as many at a time as the device takes.
 
     Candidate i of a seed is the same picture whatever else is drawn. `truncate` cuts a caption
-    that is too long; `ranker` replaces the models' own CLIP (pictures are resized for it);
-    `progress` may wrap the iterator over image positions, which runs once for each batch.
-    Raises ValueError, in one sentence, for bad input.
+    that is too long; `ranker` replaces the models' own CLIP (pictures are resized for it); `how`
+    is passed on to `sample_each`. Raises ValueError, in one sentence, for bad input.
     """
     check_fit(models)
     for request in requests:
         check_numbers(candidates, keep, request.seed)
-    bpe, dalle = models.bpe, models.dalle
-    T, device, size = dalle.config.text_len, models.device, AT_ONCE.get(models.device.type, CHUNK)
-    how = dict(temperature=temperature, top_k=top_k, top_p=top_p, progress=progress)
+    for request, codes, seconds in sample_each(models, requests, candidates, truncate, **how):
+        yield ranked(models, request.caption, codes, keep, seconds, truncate, ranker)
+
+
+def sample_each(
+    models: Pretrained,
+    requests: list[Request],
+    candidates: int = 32,
+    truncate: bool = False,
+    guidance: float = GUIDANCE,
+    **how,
+) -> Iterator[tuple[Request, Tensor, float]]:
+    """The codes (M, N) of each request's candidates, and the seconds that they took.
+
+    `how` is passed on to `sampling.complete`: temperature, top_k, top_p, progress.
+    """
+    bpe, dalle, device = models.bpe, models.dalle, models.device
+    T, size = dalle.config.text_len, AT_ONCE.get(device.type, CHUNK)
+    how = {"temperature": TEMPERATURE} | how
     if guidance != 1:
         how |= dict(guidance=guidance, null_text=torch.tensor(bpe.null_text(T), device=device))
     for box, group in groupby(requests, lambda request: request.box):
         while some := list(islice(group, max(1, size // candidates))):
-            begin = time.perf_counter()
-            text = torch.tensor([bpe.frame(one.caption.strip(), T, truncate) for one in some])
+            begin, parts = time.perf_counter(), []
+            frames = [bpe.frame(one.caption.strip(), T, truncate) for one in some]
+            text, seeds = torch.tensor(frames, device=device), [one.seed for one in some]
             kept = torch.stack([kept_codes(models.dvae, one.given) for one in some])
             with fast_sampling(dalle) as cache:  # `sampling.Cache` would do the same, slower
-                parts = []
                 for first in range(0, candidates, size):
-                    n = min(size, candidates - first)
-                    codes, seeds = kept.repeat_interleave(n, 0), [one.seed for one in some]
-                    codes = complete(
-                        dalle, text.to(device), codes, box, seeds, first, cache=cache, **how
-                    )
-                    parts.append(codes.view(len(some), n, -1))
+                    given = kept.repeat_interleave(min(size, candidates - first), 0)
+                    codes = complete(dalle, text, given, box, seeds, first, cache=cache, **how)
+                    parts.append(codes.view(len(some), -1, codes.shape[1]))
             seconds = (time.perf_counter() - begin) / len(some)
             for one, codes in zip(some, torch.cat(parts, 1)):
-                yield ranked(models, one.caption, codes, keep, seconds, truncate, ranker)
+                yield one, codes, seconds
 
 
 def kept_codes(dvae: DVAE, given: Tensor | None) -> Tensor:
