@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from minidalle import DATA, pipeline, plots
-from minidalle.datasets import to_tensor
 from minidalle.understanding import given_part
 from minidalle.world.abilities import ABILITIES, parse
 from minidalle.world.ability import Ability, Facts
@@ -49,10 +48,10 @@ def asked() -> list[tuple[str, Ability | None, Facts]]:
 
 def row(models: pipeline.Pretrained, caption: str, ability: Ability | None, settled: Facts):
     """A caption and eight drawings."""
-    how = given_part(ability, settled, models.dvae.config.grid) if ability else {}
-    best = pipeline.draw(models, caption, candidates=32, keep=8, **how).best
-    if how:
-        best = torch.cat([to_tensor(ability.paint(settled)[None]), best[:7]])
+    given, *box = given_part(ability, settled) or (None,) if ability else (None,)
+    best = pipeline.draw(models, caption, 32, 8, 0, given, *box).best
+    if given is not None:
+        best = torch.cat([given[None], best[:7]])
     return plots.sheet(best, caption, scale=2)
 
 

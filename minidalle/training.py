@@ -142,6 +142,7 @@ class State:
         runtime.prepare(self.ema, False, job.start)
         self.optimizers = make_optimizers(self.model, config)
         self.sums: Numbers = {}
+        self.clock = time.perf_counter()  # when the last step had its gradient
 
     def moments(self) -> Iterator[tuple[nn.Parameter, dict[str, Tensor], bool]]:
         """Each parameter that is trained, its moments so far, and whether Muon has it."""
@@ -217,7 +218,7 @@ def differences(run: dict, about: dict) -> list[str]:
 
 def take_step(job: Job, config: TrainConfig, state: State) -> None:
     """One training step; adds its loss, parts and times to state.sums."""
-    runtime, begin, waited, found = state.runtime, time.perf_counter(), 0.0, {}
+    runtime, waited, found = state.runtime, 0.0, {}
     for optimizer in state.optimizers:
         optimizer.zero_grad()
     if state.step == round(job.load_ema_at * config.steps):
@@ -236,7 +237,8 @@ def take_step(job: Job, config: TrainConfig, state: State) -> None:
         for name, value in ({"loss": loss.detach()} | parts).items():
             found[name] = found.get(name, 0) + value.double() / runtime.grad_accum_steps
     norm = runtime.clip_grad(state.model, config.grad_clip)
-    times = {"seconds": time.perf_counter() - begin, "data": waited}
+    now = time.perf_counter()
+    times, state.clock = {"seconds": now - state.clock, "data": waited}, now
     means = runtime.mean(
         found | {name: torch.tensor(value).double() for name, value in times.items()}
     )
