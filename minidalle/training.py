@@ -26,6 +26,7 @@ from tqdm import tqdm
 from minidalle import weights
 from minidalle.config import Ramp, TrainConfig
 from minidalle.logs import append_row, cut_table
+from minidalle.optimizers import make_optimizers
 from minidalle.runtime import Checkpoint, Numbers, Runtime, SingleProcess, Start, share_of
 
 Batch = tuple[Tensor, ...]
@@ -100,35 +101,6 @@ class Job:
 
 
 # ---- the state of a run -----------------------------------------------------------------
-
-
-def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """AdamW with weight decay on matrices and kernels only, not on biases, gains or embeddings.
-
-    With config.muon, the matrices inside blocks get Muon (Jordan et al. 2024): it makes each
-    update orthogonal, so that all directions of a matrix learn at the same pace, where AdamW
-    mostly moves the few that dominate the gradient. The update is scaled to the size of AdamW's
-    (Liu et al. 2025, arXiv 2502.16982), so one learning rate serves both.
-    """
-    decay, keep, scalars, hidden = [], [], [], []
-    for path, module in model.named_modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            is_embedding = isinstance(module, nn.Embedding) or name.endswith("embedding")
-            is_matrix = parameter.ndim > 1 and not is_embedding
-            if config.muon and parameter.ndim == 2 and "blocks." in path:
-                hidden.append(parameter)
-            else:
-                (decay if is_matrix else keep if parameter.ndim else scalars).append(parameter)
-    groups = [{"params": decay, "weight_decay": config.weight_decay}]
-    # Scalars, which are never sharded, must not be mixed with parameters that are.
-    groups += [{"params": group, "weight_decay": 0.0} for group in (keep, scalars) if group]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=True)
-    ]
-    if hidden:
-        how = {"weight_decay": config.weight_decay, "adjust_lr_fn": "match_rms_adamw"}
-        optimizers.append(torch.optim.Muon(hidden, lr=config.lr, **how))
-    return optimizers
 
 
 class State:

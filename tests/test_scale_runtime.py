@@ -204,14 +204,14 @@ def run(out, resume, stop_at, bpe, dvae, share="fsdp", save_every=60):
     job = job_of("dalle", bpe, dvae, meta=share != "ddp")
     fast_attention(job.model)
     if stop_at is not None and runtime.rank == 0:
-        batch = job.batch
+        load = job.load
 
         def interrupted(step, part):
             if step == stop_at:
                 os.kill(os.getpid(), 2)
-            return batch(step, part)
+            return load(step, part)
 
-        job = replace(job, batch=interrupted)
+        job = replace(job, load=interrupted)
     losses, next_row = [], training.next_row
     training.next_row = lambda state, *rest: (
         losses.append(float(state.sums["loss"])),

@@ -189,7 +189,7 @@ def test_which_torch_is_taken_and_why(
 FLOORS = """
     minidalle config files world weights datasets
     words bpe masks dvae transformer sampling resnet clip
-    runtime logs training recipes models
+    runtime logs optimizers training recipes models
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
     bench commands commands_train __main__
 """.split()

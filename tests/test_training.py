@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from minidalle import training, weights
+from minidalle import optimizers, training, weights
 from minidalle.config import DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.dvae import DVAE, codebook_use, gumbel_noise
 from minidalle.logs import cut_table
@@ -23,7 +23,6 @@ from minidalle.training import (
     Job,
     half_cosine,
     learning_rate,
-    make_optimizers,
     steps_in,
     train,
 )
@@ -269,7 +268,7 @@ def test_only_matrices_and_kernels_decay():
             self.attention = nn.MultiheadAttention(2, 1, bias=False)
 
     model = Everything()
-    [adamw] = make_optimizers(model, CONFIG)
+    [adamw] = optimizers.make_optimizers(model, CONFIG)
     decay, keep = adamw.param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     attention = {"attention.in_proj_weight", "attention.out_proj.weight"}
@@ -292,6 +291,20 @@ def test_muon_moves_all_directions_of_a_hidden_matrix_alike():
         size = torch.linalg.svdvals(update) / (0.2 * config.lr * max(update.shape) ** 0.5)
         assert size.max() < 1.25 and size.quantile(0.1) > 0.6, name
     assert moved["image_head.weight"].abs().max().item() == pytest.approx(config.lr, rel=1e-3)
+
+
+def test_stacked_matrices_move_as_those_of_torch():
+    shapes = ((6, 2), (2, 6), (6, 2), (3, 3))
+    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in shapes] for _ in range(2))
+    how = {"lr": 0.1, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    pair = optimizers.StackedMuon(ours, **how), torch.optim.Muon(theirs, **how)
+    for step in range(3):
+        generator = torch.Generator().manual_seed(step)
+        for one, other in zip(ours, theirs):
+            one.grad = other.grad = torch.randn(one.shape, generator=generator)
+        for optimizer in pair:
+            optimizer.step()
+    assert all(one.allclose(other, rtol=1e-4) for one, other in zip(ours, theirs))
 
 
 def test_one_step_equals_adamw_by_hand():

@@ -10,7 +10,7 @@ from torch import nn
 
 from minidalle.config import DALLEConfig, TrainConfig
 from minidalle.masks import row_mask
-from minidalle.training import make_optimizers
+from minidalle.optimizers import make_optimizers
 from minidalle.transformer import DALLE, attention, attention_weights
 
 # V = 10, start-of-text is 10, pads are 10 + 1 + position; layers: row, column, convolutional.
