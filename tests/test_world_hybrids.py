@@ -50,6 +50,13 @@ def test_a_material_keeps_to_the_outline_of_the_thing():
     assert (wood[~outside] != ice[~outside]).any(1).mean() > 0.99
 
 
+def test_every_material_is_seen_inside_the_rim():
+    for thing in MATERIALS.values("thing"):
+        watermelon = MATERIALS.paint({"thing": thing, "material": "watermelon", **PLACED})
+        flesh = (np.abs(watermelon.astype(int) - (240, 70, 80)).max(2) < 80).sum()
+        assert flesh > 0.04 * (watermelon != 255).any(2).sum(), thing
+
+
 def test_the_front_does_not_depend_on_the_rear():
     turtle = HALVES.paint({"front": "giraffe", "rear": "turtle", **PLACED})
     fish = HALVES.paint({"front": "giraffe", "rear": "fish", **PLACED})
