@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minidalle.world.bodies import BODIES, palette
 from minidalle.world.halves import HALVES
 from minidalle.world.hybrids import CHAIRS
 from minidalle.world.materials import MATERIALS
@@ -37,6 +38,15 @@ def test_the_pictures_of_the_announcement_are_held_out():
 def test_an_avocado_armchair_has_a_stone_in_its_back_and_legs():
     picture = CHAIRS.paint({"thing": "armchair", "shape": "avocado", **PLACED})
     assert near(picture[28, 34], (135, 75, 35)) and near(picture[58, 13], (110, 65, 35))
+
+
+def test_a_palette_is_found_in_the_body():
+    red, dark, black = palette("ladybug")
+    assert red[0] > 2 * red[2] and max(black) < 80 and dark[0] < red[0]
+    assert palette("avocado")[2] == (135, 75, 35)
+    for shape in BODIES:
+        main, _, accent = palette(shape)
+        assert np.abs(np.subtract(main, accent)).max() > 35, shape
 
 
 def test_a_material_keeps_to_the_outline_of_the_thing():

@@ -37,6 +37,20 @@ def _chroma(rgb: np.ndarray) -> np.ndarray:
     return rgb - rgb.mean(-1, keepdims=True)
 
 
+def colours_of(thing: Drawing) -> dict[Colour, float]:
+    """The colours of a drawing that differ much, the commonest first, and the share of each."""
+    art = thing.art(64, 64)
+    rgb = art[art[..., 3] > 0.99][:, :3]
+    found, counts = np.unique(rgb // 8, axis=0, return_counts=True)
+    shares: dict[Colour, float] = {}
+    for at in np.argsort(-counts, kind="stable"):
+        red, green, blue = np.median(rgb[(rgb // 8 == found[at]).all(1)], 0).astype(int).tolist()
+        like = [c for c in shares if np.linalg.norm(np.subtract(c, (red, green, blue))) < 64]
+        colour = like[0] if like else (red, green, blue)
+        shares[colour] = shares.get(colour, 0) + counts[at] / len(rgb)
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
 @drawing
 def school_bus(pen: Pen, colour: Colour) -> None:
     """From the side, its bonnet to the right."""
