@@ -46,6 +46,13 @@ def test_famous_captions_are_held_out():
         assert ability.held_out(ability.parse(caption))
 
 
+def test_a_bear_in_the_shape_of_a_star_is_all_brown():
+    picture = OUTLINES.draw(64, "white", (4, 4), "bear", "star").astype(int)
+    star = (picture < 250).any(2)
+    brown = (picture[..., 0] > picture[..., 1]) & (picture[..., 1] >= picture[..., 2])
+    assert star.mean() > 0.2 and brown[star].mean() > 0.8
+
+
 def test_a_habitual_colour_is_never_held_out():
     assert not any(HABITS.held_out({"thing": t, "colour": c}) for t, c in HABITUAL.items())
 

@@ -73,7 +73,7 @@ def draw_outlines(
 ) -> np.ndarray:
     """One thing of 52 units; those with a handle stand a little higher."""
     canvas = Canvas(size, BACKGROUNDS[background])
-    (left, top), handle = place, outlined.LOOKS[thing].handle
+    (left, top), handle = place, outlined.handle_of(thing)
     if handle:
         top -= 4
         canvas.put(outlined.handle(handle), left + 22, top + 28, 8, 36)
@@ -83,7 +83,7 @@ def draw_outlines(
 
 OUTLINES = Ability(
     "outlines",
-    fields={"thing": tuple(outlined.LOOKS), "shape": outlined.OUTLINES},
+    fields={"thing": outlined.THINGS, "shape": outlined.OUTLINES},
     free=left_open(4, 8),
     templates=("{a thing} in the shape of {a shape}",),
     draw=draw_outlines,

@@ -5,7 +5,9 @@ rest. To recolour it, the share is exchanged for as much of the new colour. So s
 shadows, highlights stay highlights, and the leaf of a purple carrot is still green.
 """
 
+import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -37,17 +39,19 @@ def _chroma(rgb: np.ndarray) -> np.ndarray:
     return rgb - rgb.mean(-1, keepdims=True)
 
 
+@cache
 def colours_of(thing: Drawing) -> dict[Colour, float]:
     """The colours of a drawing that differ much, the commonest first, and the share of each."""
     art = thing.art(64, 64)
     rgb = art[art[..., 3] > 0.99][:, :3]
-    found, counts = np.unique(rgb // 8, axis=0, return_counts=True)
+    _, kind, counts = np.unique(rgb // 8, axis=0, return_inverse=True, return_counts=True)
+    means = np.rint([np.bincount(kind.ravel(), channel) / counts for channel in rgb.T])
     shares: dict[Colour, float] = {}
-    for at in np.argsort(-counts, kind="stable"):
-        red, green, blue = np.median(rgb[(rgb // 8 == found[at]).all(1)], 0).astype(int).tolist()
-        like = [c for c in shares if np.linalg.norm(np.subtract(c, (red, green, blue))) < 64]
-        colour = like[0] if like else (red, green, blue)
-        shares[colour] = shares.get(colour, 0) + counts[at] / len(rgb)
+    for i in np.argsort(-counts, kind="stable"):
+        red, green, blue = means[:, i].astype(int).tolist()
+        near = [c for c in shares if math.dist(c, (red, green, blue)) < 64]
+        colour = near[0] if near else (red, green, blue)
+        shares[colour] = shares.get(colour, 0) + float(counts[i]) / len(rgb)
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
