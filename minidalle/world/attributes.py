@@ -17,7 +17,7 @@ import numpy as np
 from minidalle.world import outlined
 from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import Canvas
-from minidalle.world.coloured import COLOURED
+from minidalle.world.coloured import COLOURED, HABITUAL
 from minidalle.world.scenes import BACKGROUNDS, COLOURS
 from minidalle.world.shapes import FILLS, SHAPES, figure
 
@@ -92,21 +92,6 @@ OUTLINES = Ability(
 
 
 # ---- a thing in a colour that it does not have --------------------------------------------
-
-HABITUAL = {
-    "school bus": "yellow",
-    "banana": "yellow",
-    "fire truck": "red",
-    "strawberry": "red",
-    "carrot": "orange",
-    "pumpkin": "orange",
-    "frog": "green",
-    "crocodile": "green",
-    "pig": "pink",
-    "teddy bear": "brown",
-    "whale": "blue",
-    "eggplant": "purple",
-}
 
 
 def draw_habits(
