@@ -137,7 +137,7 @@ EMOJI = named(  # about as high as wide, and known by their edges
     *"""butterfly chick crab fish hedgehog bee jellyfish ladybug octopus owl penguin snail turtle
     clover fir-tree maple-leaf mushroom rose tulip bell-pepper birthday-cake coconut cookie
     croissant cupcake doughnut eggplant burger kiwi lemon melon orange peach pizza pretzel apple
-    honey-pot soccer-ball basketball bell castle crown gear gift teddy-bear bomb""".split()
+    honey-pot soccer-ball basketball castle crown gear gift teddy-bear bomb""".split()
 )
 DRAWN = (avocado, strawberry, pumpkin, watermelon, pineapple, sunflower, cactus, shell)
 BODIES = {draw.__name__: draw(*PALETTES[draw.__name__]) for draw in DRAWN}

@@ -167,13 +167,12 @@ def _uncut(pen: Pen, name: str, shape: str) -> None:
 
 # What captions call a face → its name in the pack.
 FACES = {name: f"{name}-face" for name in "dog cat mouse rabbit tiger pig monkey clown".split()}
-FACES |= {name: name for name in "fox bear panda koala lion frog wolf raccoon hedgehog".split()}
-FACES |= {"polar bear": "polar-bear", "chick": "front-facing-baby-chick"}
-FACES |= {name: name for name in "robot alien skull ghost".split()}
+FACES |= {name: name for name in "fox bear panda lion frog wolf raccoon hedgehog".split()}
+FACES |= {name: name for name in "robot alien skull ghost".split()} | {"polar bear": "polar-bear"}
 # The same for things that are known by what is in their middle.
 PATTERNED = named(
     *"""ladybug owl bee butterfly turtle peacock mushroom sunflower avocado burger cupcake doughnut
-    kiwi strawberry soccer-ball basketball camera castle radio""".split()
+    kiwi strawberry soccer-ball basketball camera castle radio waffle""".split()
 )
 PACK = FACES | PATTERNED
 REACH = 1.2  # how far they reach, times the r of the shape
