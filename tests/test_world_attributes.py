@@ -5,8 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from minidalle.world.attributes import ATTRIBUTES, HABITS, HABITUAL, OUTLINES
-from minidalle.world.coloured import COLOURED
+from minidalle.world.attributes import ATTRIBUTES, HABITS, OUTLINES
+from minidalle.world.coloured import COLOURED, HABITUAL, colours_of, recoloured
+from minidalle.world.objects import emoji
 from minidalle.world.scenes import BACKGROUNDS, COLOURS
 from minidalle.world.shapes import SHAPES, figure
 
@@ -46,6 +47,13 @@ def test_famous_captions_are_held_out():
         assert ability.held_out(ability.parse(caption))
 
 
+def test_a_bear_in_the_shape_of_a_star_is_all_brown():
+    picture = OUTLINES.draw(64, "white", (4, 4), "bear", "star").astype(int)
+    star = (picture < 250).any(2)
+    brown = (picture[..., 0] > picture[..., 1]) & (picture[..., 1] >= picture[..., 2])
+    assert star.mean() > 0.2 and brown[star].mean() > 0.8
+
+
 def test_a_habitual_colour_is_never_held_out():
     assert not any(HABITS.held_out({"thing": t, "colour": c}) for t, c in HABITUAL.items())
 
@@ -79,3 +87,18 @@ def test_a_thing_has_the_colour_that_is_asked_for():
         art = colour_of(colour).art(56, 56)
         same = (np.abs(art[..., :3] - np.float32(colour)).max(-1) < 12) & (art[..., 3] > 0.99)
         assert same.sum() > 0.2 * (art[..., 3] > 0.5).sum(), (name, thing)
+
+
+def test_little_of_a_thing_keeps_another_colour():
+    for thing in HABITUAL:
+        red, blue = (COLOURED[thing](COLOURS[colour]).art(56, 56) for colour in ("red", "blue"))
+        vivid = (np.ptp(red[..., :3], axis=-1) > 60) & (red[..., 3] > 0.99)
+        kept = np.abs(red - blue).max(-1) < 30
+        assert (vivid & kept).sum() < 0.3 * vivid.sum(), thing
+
+
+def test_a_thing_in_the_colour_that_it_has_is_unchanged():
+    frog = emoji("frog")
+    colour, share = next(iter(colours_of(frog).items()))
+    assert max(colour) == colour[1] and share > 0.4
+    assert np.abs(recoloured(frog, colour).art(56, 56) - frog.art(56, 56)).max() < 1

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minidalle.world.bodies import BODIES, palette
 from minidalle.world.halves import HALVES
 from minidalle.world.hybrids import CHAIRS
 from minidalle.world.materials import MATERIALS
@@ -39,6 +40,15 @@ def test_an_avocado_armchair_has_a_stone_in_its_back_and_legs():
     assert near(picture[28, 34], (135, 75, 35)) and near(picture[58, 13], (110, 65, 35))
 
 
+def test_a_palette_is_found_in_the_body():
+    red, dark, black = palette("ladybug")
+    assert red[0] > 2 * red[2] and max(black) < 80 and dark[0] < red[0]
+    assert palette("avocado")[2] == (135, 75, 35)
+    for shape in BODIES:
+        main, _, accent = palette(shape)
+        assert np.abs(np.subtract(main, accent)).max() > 35, shape
+
+
 def test_a_material_keeps_to_the_outline_of_the_thing():
     """Of another material, other colours in the same places."""
     wood, ice = (
@@ -48,6 +58,13 @@ def test_a_material_keeps_to_the_outline_of_the_thing():
     outside = (wood == 255).all(2)
     assert 0.3 < outside.mean() < 0.8 and (ice[outside] == 255).all()
     assert (wood[~outside] != ice[~outside]).any(1).mean() > 0.99
+
+
+def test_every_material_is_seen_inside_the_rim():
+    for thing in MATERIALS.values("thing"):
+        watermelon = MATERIALS.paint({"thing": thing, "material": "watermelon", **PLACED})
+        flesh = (np.abs(watermelon.astype(int) - (240, 70, 80)).max(2) < 80).sum()
+        assert flesh > 0.04 * (watermelon != 255).any(2).sum(), thing
 
 
 def test_the_front_does_not_depend_on_the_rear():

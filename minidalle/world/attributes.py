@@ -17,7 +17,7 @@ import numpy as np
 from minidalle.world import outlined
 from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import Canvas
-from minidalle.world.coloured import COLOURED
+from minidalle.world.coloured import COLOURED, HABITUAL
 from minidalle.world.scenes import BACKGROUNDS, COLOURS
 from minidalle.world.shapes import FILLS, SHAPES, figure
 
@@ -73,7 +73,7 @@ def draw_outlines(
 ) -> np.ndarray:
     """One thing of 52 units; those with a handle stand a little higher."""
     canvas = Canvas(size, BACKGROUNDS[background])
-    (left, top), handle = place, outlined.LOOKS[thing].handle
+    (left, top), handle = place, outlined.handle_of(thing)
     if handle:
         top -= 4
         canvas.put(outlined.handle(handle), left + 22, top + 28, 8, 36)
@@ -83,7 +83,7 @@ def draw_outlines(
 
 OUTLINES = Ability(
     "outlines",
-    fields={"thing": tuple(outlined.LOOKS), "shape": outlined.OUTLINES},
+    fields={"thing": outlined.THINGS, "shape": outlined.OUTLINES},
     free=left_open(4, 8),
     templates=("{a thing} in the shape of {a shape}",),
     draw=draw_outlines,
@@ -92,21 +92,6 @@ OUTLINES = Ability(
 
 
 # ---- a thing in a colour that it does not have --------------------------------------------
-
-HABITUAL = {
-    "school bus": "yellow",
-    "banana": "yellow",
-    "fire truck": "red",
-    "strawberry": "red",
-    "carrot": "orange",
-    "pumpkin": "orange",
-    "frog": "green",
-    "crocodile": "green",
-    "pig": "pink",
-    "teddy bear": "brown",
-    "whale": "blue",
-    "eggplant": "purple",
-}
 
 
 def draw_habits(

@@ -1,15 +1,20 @@
-"""Eight fruits and other things that may give an object its shape: see `hybrids.py`.
+"""Fruits and other things that may give an object its shape: see `hybrids.py`.
 
-Each is drawn in the colours of its row of `PALETTES`, with what tells it apart in the upper two
-thirds, since the seat of an armchair hides the rest.
+Eight are drawn here in the colours of their row of `PALETTES`, with what tells them apart in the
+upper two thirds, since the seat of an armchair hides the rest. The others come from the emoji
+pack, and their palettes from their colours.
 """
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
 from minidalle.world.canvas import Colour, Pen, Point, drawing, shade
+from minidalle.world.coloured import colours_of
+from minidalle.world.objects import emoji
+from minidalle.world.things import named
 
-INK = (50, 45, 55)
+INK, WHITE = (50, 45, 55), (255, 255, 255)
 
 PALETTES = {  # the body, its dark parts, and what stands out in it
     "avocado": ((215, 230, 130), (55, 105, 50), (135, 75, 35)),
@@ -128,5 +133,21 @@ def _egg(x: float, y: float, grow: float) -> Iterator[Point]:
         yield x + grow * across * (0.39 + 0.11 * math.sin(down * 1.5)), y + grow * down / 2
 
 
-SHAPES = (avocado, strawberry, pumpkin, watermelon, pineapple, sunflower, cactus, shell)
-BODIES = {draw.__name__: draw(*PALETTES[draw.__name__]) for draw in SHAPES}
+EMOJI = named(  # about as high as wide, and known by their edges
+    *"""butterfly chick crab fish hedgehog bee jellyfish ladybug octopus owl penguin snail turtle
+    clover fir-tree maple-leaf mushroom rose tulip bell-pepper birthday-cake coconut cookie
+    croissant cupcake doughnut eggplant burger kiwi lemon melon orange peach pizza pretzel apple
+    honey-pot soccer-ball basketball castle crown gear gift teddy-bear bomb""".split()
+)
+DRAWN = (avocado, strawberry, pumpkin, watermelon, pineapple, sunflower, cactus, shell)
+BODIES = {draw.__name__: draw(*PALETTES[draw.__name__]) for draw in DRAWN}
+BODIES |= {name: emoji(slug) for name, slug in EMOJI.items()}
+
+
+@cache
+def palette(shape: str) -> tuple[Colour, Colour, Colour]:
+    """The colours of a body: the commonest, a dark shade of it, and what stands out."""
+    if shape in PALETTES:
+        return PALETTES[shape]
+    main, *others = colours_of(BODIES[shape])
+    return main, shade(main, -0.35), others[0] if others else WHITE

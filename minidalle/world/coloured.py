@@ -5,29 +5,33 @@ rest. To recolour it, the share is exchanged for as much of the new colour. So s
 shadows, highlights stay highlights, and the leaf of a purple carrot is still green.
 """
 
+import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 from minidalle.world.canvas import Colour, Drawing, Pen, drawing, shade
 from minidalle.world.objects import emoji
+from minidalle.world.things import THINGS
 
 BLACK, GREY, GLASS = (40, 40, 48), (150, 155, 165), (185, 230, 255)
 
 
-def recoloured(thing: Drawing, main: Colour, colour: Colour) -> Drawing:
+def recoloured(thing: Drawing, colour: Colour) -> Drawing:
     """The drawing with its main colour, and every shade of that, replaced by another."""
-    return Drawing(_recoloured, (thing, main, colour))
+    return Drawing(_recoloured, (thing, colour))
 
 
-def _recoloured(height: int, width: int, thing: Drawing, main: Colour, colour: Colour):
+def _recoloured(height: int, width: int, thing: Drawing, colour: Colour):
     art = thing.art(height, width).copy()
-    rgb, hue = art[..., :3], _chroma(np.array(main, np.float32))
+    main = np.array(next(iter(colours_of(thing))), np.float32)
+    rgb, hue = art[..., :3], _chroma(main)
     chroma = _chroma(rgb)
     along = chroma @ hue
     likeness = along / (np.linalg.norm(chroma, axis=-1) * np.linalg.norm(hue) + 1e-3)
     share = (along / (hue @ hue)).clip(0, 1) * ((likeness - 0.75) / 0.15).clip(0, 1)
-    rgb += share[..., None] * (np.float32(colour) - np.float32(main))
+    rgb += share[..., None] * (np.float32(colour) - main)
     art[..., :3] = rgb.clip(0, 255 * art[..., 3:])
     return art
 
@@ -35,6 +39,22 @@ def _recoloured(height: int, width: int, thing: Drawing, main: Colour, colour: C
 def _chroma(rgb: np.ndarray) -> np.ndarray:
     """A colour less the grey in it."""
     return rgb - rgb.mean(-1, keepdims=True)
+
+
+@cache
+def colours_of(thing: Drawing) -> dict[Colour, float]:
+    """The colours of a drawing that differ much, the commonest first, and the share of each."""
+    art = thing.art(64, 64)
+    rgb = art[art[..., 3] > 0.99][:, :3]
+    _, kind, counts = np.unique(rgb // 8, axis=0, return_inverse=True, return_counts=True)
+    means = np.rint([np.bincount(kind.ravel(), channel) / counts for channel in rgb.T])
+    shares: dict[Colour, float] = {}
+    for i in np.argsort(-counts, kind="stable"):
+        red, green, blue = means[:, i].astype(int).tolist()
+        near = [c for c in shares if math.dist(c, (red, green, blue)) < 64]
+        colour = near[0] if near else (red, green, blue)
+        shares[colour] = shares.get(colour, 0) + float(counts[i]) / len(rgb)
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 @drawing
@@ -130,24 +150,32 @@ def _wheels(pen: Pen, *middles: float) -> None:
         pen.ellipse(middle - 0.055, 0.705, middle + 0.055, 0.815, GREY)
 
 
-def _pack(slug: str, main: Colour, style: str = "twemoji") -> Callable[[Colour], Drawing]:
-    return lambda colour: recoloured(emoji(slug, style), main, colour)
+def _pack(name: str) -> Callable[[Colour], Drawing]:
+    slugs = THINGS | {"pumpkin": "jack-o-lantern", "frog": "frog"}
+    return lambda colour: recoloured(emoji(slugs[name]), colour)
 
 
-# name → a function from a colour to a drawing
+# Things → the colour that they usually have. Little of them is of any other.
+HABITUAL = {
+    thing: colour
+    for colour, things in {
+        "red": "fire truck, strawberry, tomato, crab, ladybug, rose, maple leaf, mushroom",
+        "orange": "carrot, pumpkin, tiger, croissant, basketball",
+        "yellow": "school bus, banana, lemon, chick, giraffe, tropical fish, bell, crown, taxi",
+        "green": "frog, crocodile, dragon, snake, turtle, dinosaur, cactus, tree, fir tree, "
+        "bell pepper, cucumber, pear",
+        "blue": "whale, butterfly, dolphin, fish",
+        "purple": "eggplant, octopus",
+        "pink": "pig, flamingo, squid",
+        "brown": "teddy bear, camel, hedgehog, horse, kangaroo, mammoth, monkey, owl, cookie, "
+        "boot, chair, door",
+    }.items()
+    for thing in things.split(", ")
+}
+
+# Name → a function from a colour to a drawing.
 COLOURED: dict[str, Callable[[Colour], Drawing]] = {
-    "school bus": school_bus,
-    "banana": banana,
-    "fire truck": fire_truck,
-    "strawberry": _pack("strawberry", (190, 25, 49)),
-    "carrot": _pack("carrot", (244, 144, 12)),
-    "pumpkin": _pack("jack-o-lantern", (244, 144, 12)),
-    "frog": _pack("frog", (119, 178, 85)),
-    "crocodile": _pack("crocodile", (92, 145, 59)),
-    "pig": pig,
-    "teddy bear": _pack("teddy-bear", (193, 105, 79)),
-    "whale": _pack("spouting-whale", (59, 136, 195)),
-    "eggplant": _pack("eggplant", (116, 78, 170)),
-    "apple": _pack("red-apple", (221, 46, 68)),
-    "balloon": balloon,
+    **{name: _pack(name) for name in (*HABITUAL, "apple")},
+    **{"school bus": school_bus, "banana": banana, "fire truck": fire_truck},
+    **{"pig": pig, "balloon": balloon},
 }

@@ -6,6 +6,7 @@ the pairs: to draw one of them, a model must have understood the material apart 
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -14,22 +15,25 @@ from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import UNITS, Canvas, Drawing
 from minidalle.world.objects import emoji
 from minidalle.world.scenes import BACKGROUNDS
+from minidalle.world.things import named
 
-FINE = 4  # sub-pixels per pixel and side
+FINE = 2  # sub-pixels per pixel and side
 SIDE = 56  # units, of a thing
 
-THINGS = {  # → the name in the emoji pack
-    "snail": "snail",
-    "whale": "spouting-whale",
-    "cat": "cat",
-    "car": "automobile",
-    "house": "house",
-    "teapot": "teapot",
-    "elephant": "elephant",
-    "guitar": "guitar",
-    "dinosaur": "sauropod",
-    "butterfly": "butterfly",
-}
+# Those that are known by their outline, and thick enough for a rind.
+THINGS = named(
+    *"""chick bat bird butterfly camel cat chipmunk cow crab crocodile dog dolphin dragon duck
+    elephant fish flamingo giraffe goat goose bee horse jellyfish kangaroo llama lobster mammoth
+    monkey mouse octopus owl parrot penguin pig poodle rabbit rooster dinosaur scorpion seal shark
+    snail snake spider whale squid swan t-rex tiger turtle""".split(),
+    *"cactus tree fir-tree palm-tree clover maple-leaf mushroom".split(),
+    *"apple banana carrot cupcake doughnut lollipop pear pineapple pretzel".split(),
+    *"airplane car bus helicopter locomotive motorcycle rocket sailboat tractor truck".split(),
+    *"flying-saucer castle church house".split(),
+    *"""alarm-clock umbrella bed bell candle chair crown dress gear guitar handbag high-heel key
+    light-bulb lock magnet microscope saxophone shopping-cart telephone television top-hat trophy
+    wrench teddy-bear hourglass ice-skate axe teapot snowman t-shirt""".split(),
+)
 
 # ---- patterns: (x, y) in units, arrays (height, width) → colours (height, width, 3) ---------
 
@@ -95,6 +99,42 @@ def wool(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return stripe * np.where(down < 1.6, 0.72, 1)[..., None]
 
 
+def lava(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Black crust; what glows in its cracks is yellow within and red without."""
+    across, down = _in_tile(x + 1.3 * np.sin(y / 2), y + 1.3 * np.sin(x / 2), 14, 11, shift=7)
+    crack = np.minimum(np.minimum(across, 14 - across), np.minimum(down, 11 - down))
+    glow = _choose(crack < 2.6, (225, 45, 15), (55, 40, 45))
+    return np.where((crack < 1.3)[..., None], np.float32((255, 205, 40)), glow)
+
+
+def cheese(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Yellow, with large holes and small ones, dark where they are deep."""
+    colour = np.broadcast_to(np.float32((255, 222, 110)), (*x.shape, 3))
+    for radius, right, below in ((3.6, 0, 0), (2.2, 9, 2), (1.6, 3, 8)):
+        across, down = _in_tile(x + right, y + below, 18, 14, shift=9)
+        for r, at, hole in ((radius, 7, (205, 140, 20)), (radius * 0.7, 7.6, (235, 175, 50))):
+            inside = np.hypot(across - at, down - at) < r
+            colour = np.where(inside[..., None], np.float32(hole), colour)
+    return colour
+
+
+def denim(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Blue twill with orange seams, each two rows of stitches."""
+    twill = _choose((x - y) % 3 < 1, (95, 130, 190), (50, 80, 145))
+    along, down = (x + y) % 5, (y - x) % 30
+    stitch = (along < 3.2) & ((abs(down - 12) < 1) | (abs(down - 17) < 1))
+    seam = twill * np.where(abs(down - 14.5) < 4.5, 0.72, 1)[..., None]
+    return np.where(stitch[..., None], np.float32((250, 165, 60)), seam)
+
+
+def marble(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """White, with grey veins that wind."""
+    bend = 4 * np.sin(y / 6) + 2.5 * np.sin(x / 4 + y / 9)
+    vein = abs((x + 0.6 * y + bend) % 17 - 8.5)
+    colour = _choose(vein < 2.4, (205, 205, 215), (245, 243, 240))
+    return np.where((vein < 0.9)[..., None], np.float32((110, 110, 130)), colour)
+
+
 def _in_tile(x, y, width, height, shift=0.0):
     """Where a point is in its tile; every other row of tiles is shifted."""
     row = y // height
@@ -115,6 +155,10 @@ PATTERNS: dict[str, tuple[Callable, tuple]] = {
     "grass": (grass, ((1, (30, 100, 35)),)),
     "chocolate": (chocolate, ((1, (50, 25, 15)),)),
     "wool": (wool, ((1, (165, 45, 80)),)),
+    "lava": (lava, ((1, (30, 20, 25)),)),
+    "cheese": (cheese, ((1, (190, 120, 15)),)),
+    "denim": (denim, ((1, (25, 40, 85)),)),
+    "marble": (marble, ((1, (95, 95, 115)),)),
 }
 
 # ---- a thing of a material ------------------------------------------------------------------
@@ -129,15 +173,21 @@ def _made_of(height: int, width: int, slug: str, material: str) -> np.ndarray:
     art = emoji(slug).art(height * FINE, width * FINE)
     cover = (art[..., 3:] > 0.5).astype(np.float32)
     unit = SIDE / (height * FINE)  # the size of a sub-pixel in units
-    y, x = (np.indices(cover.shape[:2], np.float32) + 0.5) * unit
-    pattern, rims = PATTERNS[material]
-    colour = pattern(x, y) * _shading(art)
+    colour = _square(material, *cover.shape[:2]) * _shading(art)
+    rims = PATTERNS[material][1]
     depth = sum(wide for wide, _ in rims)
     for wide, rim in reversed(rims):  # from the inside outwards
         colour = np.where(_deeper(cover, depth / unit) > 0, colour, np.float32(rim))
         depth -= wide
     whole = np.concatenate([colour.clip(0, 255) * cover, cover], 2)
     return whole.reshape(height, FINE, width, FINE, 4).mean((1, 3))
+
+
+@cache
+def _square(material: str, height: int, width: int) -> np.ndarray:
+    """A square of a material."""
+    y, x = (np.indices((height, width), np.float32) + 0.5) * (SIDE / height)
+    return PATTERNS[material][0](x, y).astype(np.float32)
 
 
 def _shading(art: np.ndarray) -> np.ndarray:

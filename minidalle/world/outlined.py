@@ -1,15 +1,31 @@
-"""A clock, a pizza and other things that can have any outline.
+"""A clock, a bear and other things that can have any outline.
 
 Each is drawn over a square, about a middle (x, y) from which r is free to all sides, and cut to
-its shape; then it gets a rim.
+its shape, with a rim. Ten are drawn here. The others come from the emoji pack: a thing's commonest
+colour fills the square, so that the thing in its middle has no edge of its own.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from minidalle.world.canvas import Colour, Drawing, Pen, Point, around, drawing, shade
+import numpy as np
+
+from minidalle.world.canvas import (
+    UNITS,
+    Canvas,
+    Colour,
+    Drawing,
+    Pen,
+    Point,
+    around,
+    drawing,
+    shade,
+)
+from minidalle.world.coloured import colours_of
+from minidalle.world.objects import emoji
 from minidalle.world.shapes import SHAPES, cut, rim
+from minidalle.world.things import named
 
 MIDDLES = {  # shape → x, y, r
     "circle": (0.5, 0.5, 0.4),
@@ -149,9 +165,47 @@ def _uncut(pen: Pen, name: str, shape: str) -> None:
     rim(pen, shape, 0.025, shade(look.rim, -0.25))
 
 
+# What captions call a face → its name in the pack.
+FACES = {name: f"{name}-face" for name in "dog cat mouse rabbit tiger pig monkey clown".split()}
+FACES |= {name: name for name in "fox bear panda lion frog wolf raccoon hedgehog".split()}
+FACES |= {name: name for name in "robot alien skull ghost".split()} | {"polar bear": "polar-bear"}
+# The same for things that are known by what is in their middle.
+PATTERNED = named(
+    *"""ladybug owl bee butterfly turtle peacock mushroom sunflower avocado burger cupcake doughnut
+    kiwi strawberry soccer-ball basketball camera castle radio waffle""".split()
+)
+PACK = FACES | PATTERNED
+REACH = 1.2  # how far they reach, times the r of the shape
+
+
+@drawing
+def _border(pen: Pen, shape: str, width: float) -> None:
+    rim(pen, shape, width, WHITE)
+
+
+def _spread(height: int, width: int, slug: str, shape: str) -> np.ndarray:
+    """A square of a thing's commonest colour with the thing in its middle, and the rim."""
+    main, *_ = colours_of(emoji(slug))
+    x, y, r = (UNITS * share for share in MIDDLES[shape])
+    reach = round(REACH * r)
+    canvas = Canvas(height, main)
+    canvas.put(emoji(slug), round(x) - reach, round(y) - reach, 2 * reach)
+    for wide, by in ((0.07, -0.3), (0.025, -0.5)):
+        edge = _border(shape, wide).art(height, width)[..., 3:]
+        canvas.pixels += edge * (np.float32(shade(main, by)) - canvas.pixels)
+    return np.dstack([canvas.pixels, np.ones((height, width))])
+
+
 def outlined(name: str, shape: str) -> Drawing:
     """The thing in the shape of a star, a heart, …"""
-    return cut(_uncut(name, shape), shape)
+    if name in LOOKS:
+        return cut(_uncut(name, shape), shape)
+    return cut(Drawing(_spread, (PACK[name], shape)), shape)
+
+
+def handle_of(name: str) -> Colour | None:
+    """The colour of what a thing is held by, if it has a handle."""
+    return LOOKS[name].handle if name in LOOKS else None
 
 
 @drawing
@@ -161,4 +215,5 @@ def handle(pen: Pen, colour: Colour) -> None:
     pen.box(0.25, 0, 0.6, 1, shade(colour, 0.15))
 
 
+THINGS = (*LOOKS, *PACK)
 OUTLINES = tuple(name for name in SHAPES if name in MIDDLES)
