@@ -44,7 +44,7 @@ def _art(drawing: Drawing, height: int, width: int) -> np.ndarray:
     return art
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _layer(drawing: Drawing, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Colours, and how much of what lies below shows through, both (height, width, 3).
 
