@@ -57,6 +57,13 @@ def test_the_front_does_not_depend_on_the_rear():
     assert not differs[:, :32].any() and differs[:, 32:].mean() > 0.2
 
 
+def test_every_walker_has_its_face_at_the_same_place():
+    said = {"garment": "sweater", "companion": "dog", "background": "blue", "goes": "right"}
+    for walker in WALKS.values("walker"):
+        picture = WALKS.paint(said | {"walker": walker})
+        assert near(picture[26, 13], (255, 255, 255)) and near(picture[26, 15], (45, 40, 50))
+
+
 def test_a_walk_mirrored_is_the_same_walk():
     said = {"walker": "pear", "garment": "scarf", "companion": "duck", "background": "blue"}
     right, left = (WALKS.paint(said | {"goes": way}) for way in ("right", "left"))
