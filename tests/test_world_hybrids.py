@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minidalle.world.halves import HALVES
+from minidalle.world.halves import ANIMALS, HALVES
 from minidalle.world.hybrids import CHAIRS
 from minidalle.world.materials import MATERIALS
 from minidalle.world.walks import WALKS
@@ -55,6 +55,12 @@ def test_the_front_does_not_depend_on_the_rear():
     fish = HALVES.paint({"front": "giraffe", "rear": "fish", **PLACED})
     differs = (turtle != fish).any(2)
     assert not differs[:, :32].any() and differs[:, 32:].mean() > 0.2
+
+
+def test_all_animals_have_their_body_at_the_cut():
+    for name, animal in ANIMALS.items():
+        cut = animal.art(100, 100)[46:71, 48:52, 3]
+        assert (cut > 0.99).all(), name
 
 
 def test_every_walker_has_its_face_at_the_same_place():
