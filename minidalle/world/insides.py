@@ -31,18 +31,24 @@ class Filling:
 SEEDS, CORE, STONE = Filling(0.4, seeds=True), Filling(0.45), Filling(0.45, "stone")
 FILLINGS = {
     "apple": Filling(0.55, seeds=True),
+    "baguette": CORE,
     "bell pepper": SEEDS,
     "cactus": CORE,
     "carrot": CORE,
+    "chestnut": CORE,
     "chili": SEEDS,
+    "cookie": Filling(0.5, "stone", colour=(90, 50, 30)),
+    "croissant": STONE,
     "cucumber": SEEDS,
     "dumpling": STONE,
     "egg": Filling(0.4, "stone", colour=(255, 190, 30)),
     "eggplant": SEEDS,
     "melon": SEEDS,
+    "pea pod": SEEDS,
     "peanut": STONE,
     "pineapple": CORE,
     "potato": Filling(1),  # nothing
+    "rice ball": Filling(0.5, "stone", colour=(215, 60, 90)),
     "strawberry": CORE,
 }
 

@@ -32,6 +32,8 @@ PACK = named(*FILLINGS) | named(
     *"alarm-clock bicycle boot camera crown drum guitar hourglass key rocket".split(),
     *"soccer-ball teapot teddy-bear umbrella".split(),
 )
+PACK |= {"baguette": "baguette-bread", "chestnut": "chestnut", "pea pod": "pea-pod"}
+PACK |= {"rice ball": "rice-ball"}
 INSIDE = ("cross-section", "x-ray")
 NIGHT = (0.6, 0.65, 0.92)  # what is left of red, green and blue
 MOON, FILM, FRAME = (240, 236, 205), (10, 16, 32), (52, 76, 108)
@@ -98,7 +100,7 @@ def held_out(facts: Facts) -> bool:
 
 
 def can_be_seen(facts: Facts) -> bool:
-    """Whether the thing can be cut, if it is."""
+    """A thing is not cut unless it can be."""
     thing, view = facts["thing"], facts["view"]
     return view != "cross-section" or thing in FRUITS or thing in FILLINGS
 
@@ -111,7 +113,7 @@ def same_film(facts: Facts) -> Facts:
 
 VIEWS = Ability(
     "views",
-    fields={"thing": (*FRUITS, *PACK), "view": (*INSIDE, "close-up", "night view", "day view")},
+    fields={"thing": (*FRUITS, *PACK), "view": ("day view", *INSIDE, "close-up", "night view")},
     free={"background": tuple(BACKGROUNDS), "place": tuple(product((6, 10, 14), (8, 12)))},
     templates=("{a view} of {a thing}",),
     draw=draw,
