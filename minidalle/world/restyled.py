@@ -36,7 +36,7 @@ def _restyled(height: int, width: int, slug: str, era: str) -> np.ndarray:
     thing[box] = standing(emoji(slug)).art(bottom - 2 * rim, w - 2 * rim)
     inside = thing[..., 3] > 0.5
     materials = _materials(thing, inside)
-    colours = np.float32(MATERIALS[era](look))[materials]
+    colours = np.array(MATERIALS[era](look), np.float32)[materials]
     _finish(colours, materials, inside, era)
     art = np.zeros((h, w, 4), np.float32)
     art[_grown(inside, rim)] = (*look.edge, 1)
@@ -49,7 +49,7 @@ def _restyled(height: int, width: int, slug: str, era: str) -> np.ndarray:
 def _materials(thing: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """0 where a thing is darker than its body, 1 there, 2 and 3 where it is brighter."""
     brightness = thing[..., :3] @ np.float32((0.3, 0.59, 0.11)) / np.maximum(thing[..., 3], 0.01)
-    body = np.bincount((brightness[inside] // BIN).astype(int)).argmax()
+    body = int(np.bincount((brightness[inside] // BIN).astype(int)).argmax())
     return np.digitize(brightness - BIN * (body + 0.5), BOUNDS)
 
 

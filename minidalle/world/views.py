@@ -30,7 +30,7 @@ PACK = named(*FILLINGS) | named(
     *"lobster octopus owl parrot penguin pig rabbit snail tiger turtle whale".split(),
     *"fir-tree mushroom sunflower burger cupcake doughnut ice-cream pizza".split(),
     *"alarm-clock bicycle boot camera crown drum guitar hourglass key rocket".split(),
-    *"soccer-ball teapot teddy-bear umbrella".split(),
+    *"teapot teddy-bear umbrella".split(),
 )
 PACK |= {"baguette": "baguette-bread", "chestnut": "chestnut", "pea pod": "pea-pod"}
 PACK |= {"rice ball": "rice-ball"}
@@ -113,7 +113,7 @@ def same_film(facts: Facts) -> Facts:
 
 VIEWS = Ability(
     "views",
-    fields={"thing": (*FRUITS, *PACK), "view": ("day view", *INSIDE, "close-up", "night view")},
+    fields={"thing": (*FRUITS, *PACK), "view": (*INSIDE, "day view", "close-up", "night view")},
     free={"background": tuple(BACKGROUNDS), "place": tuple(product((6, 10, 14), (8, 12)))},
     templates=("{a view} of {a thing}",),
     draw=draw,
