@@ -1,12 +1,15 @@
 """Eras: one look for everything from the same time."""
 
+from collections import Counter
 from itertools import product
 
 import numpy as np
 import pytest
 
-from minidalle.world.eras import ERAS
-from minidalle.world.gadgets import LOOKS, THINGS, made_in
+from minidalle.world.eras import ERAS, thing_from
+from minidalle.world.gadgets import LOOKS
+
+THINGS = ERAS.values("thing")
 
 
 @pytest.mark.parametrize("caption, facts", [
@@ -32,7 +35,7 @@ def share(art, colour):
 
 @pytest.mark.parametrize("thing, era", [*product(THINGS, LOOKS)])
 def test_a_thing_has_the_material_of_its_era_and_of_no_other(thing, era):
-    art = made_in(thing, era).art(64, 64)
+    art = thing_from(thing, era).art(64, 64)
     assert share(art, LOOKS[era].body) > 0.05 and share(art, LOOKS[era].edge) > 0.02
     for other in LOOKS.keys() - {era}:
         assert share(art, LOOKS[other].body) < 0.01
@@ -41,13 +44,14 @@ def test_a_thing_has_the_material_of_its_era_and_of_no_other(thing, era):
 @pytest.mark.parametrize("thing", THINGS)
 def test_things_from_the_future_hover(thing):
     """Between a thing and its light is nothing at all."""
-    cover = made_in(thing, "the future").art(64, 64)[..., 3].max(1)
+    cover = thing_from(thing, "the future").art(64, 64)[..., 3].max(1)
     rows = np.flatnonzero(cover > 0)
     assert (cover[rows.min() : rows.max()] == 0).any()
-    assert (made_in(thing, "the 1980s").art(64, 64)[32:60, :, 3].max(1) > 0).all()
+    assert (thing_from(thing, "the 1980s").art(64, 64)[44:60, :, 3].max(1) > 0).all()
 
 
 def test_an_eighth_of_the_pairs_is_held_out():
     pairs = [p for p in product(THINGS, LOOKS) if ERAS.held_out(dict(zip(("thing", "era"), p)))]
-    assert len(pairs) == 4 and ("telephone", "the 1920s") in pairs  # of 32
-    assert len({thing for thing, _ in pairs}) == 4
+    assert ("telephone", "the 1920s") in pairs
+    assert 0.1 < len(pairs) / len(THINGS) / len(LOOKS) < 0.15
+    assert max(Counter(thing for thing, _ in pairs).values()) < len(LOOKS)

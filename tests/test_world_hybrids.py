@@ -3,7 +3,7 @@
 import numpy as np
 
 from minidalle.world.bodies import BODIES, palette
-from minidalle.world.halves import HALVES
+from minidalle.world.halves import ANIMALS, HALVES
 from minidalle.world.hybrids import CHAIRS
 from minidalle.world.materials import MATERIALS
 from minidalle.world.walks import WALKS
@@ -72,6 +72,19 @@ def test_the_front_does_not_depend_on_the_rear():
     fish = HALVES.paint({"front": "giraffe", "rear": "fish", **PLACED})
     differs = (turtle != fish).any(2)
     assert not differs[:, :32].any() and differs[:, 32:].mean() > 0.2
+
+
+def test_all_animals_have_their_body_at_the_cut():
+    for name, animal in ANIMALS.items():
+        cut = animal.art(100, 100)[46:71, 48:52, 3]
+        assert (cut > 0.99).all(), name
+
+
+def test_every_walker_has_its_face_at_the_same_place():
+    said = {"garment": "sweater", "companion": "dog", "background": "blue", "goes": "right"}
+    for walker in WALKS.values("walker"):
+        picture = WALKS.paint(said | {"walker": walker})
+        assert near(picture[26, 13], (255, 255, 255)) and near(picture[26, 15], (45, 40, 50))
 
 
 def test_a_walk_mirrored_is_the_same_walk():

@@ -3,10 +3,10 @@
 What an era does is the same for every thing: it gives the materials (dark wood and brass, pastel
 enamel and chrome, black plastic with neon edges, white shells that glow), the corners, what a
 thing stands on, an ornament, and the place: wallpaper, a chequered floor, a neon grid, the stars.
-`gadgets.py` draws the things in these looks.
+`gadgets.py` draws eight things in these looks, and `restyled.py` gives them to many more.
 
 The sceptic's question: is "the 1920s" a look that can be given to anything, or a part of the
-names of eight pictures? Held out are an eighth of the pairs of a thing and an era. The things
+names of some pictures? Held out are an eighth of the pairs of a thing and an era. The things
 that training shows tell what becomes of them: it never shows a fan from the future, but a lamp
 from the future that hovers, and all else from there.
 """
@@ -16,10 +16,22 @@ from itertools import pairwise, product
 import numpy as np
 
 from minidalle.world.ability import Ability, Facts, one_in
-from minidalle.world.canvas import UNITS, Canvas, Pen, Point, drawing
-from minidalle.world.gadgets import LOOKS, THINGS, WHITE, disc, made_in
+from minidalle.world.canvas import UNITS, Canvas, Drawing, Pen, Point, drawing
+from minidalle.world.gadgets import GADGETS, LOOKS, WHITE, disc, made_in
+from minidalle.world.restyled import restyled
+from minidalle.world.things import named
 
 SIDE, FLOOR = 46, 46  # units: the box of a thing, and where the wall ends
+RESTYLED = named(
+    *"airplane bicycle bus fire-engine helicopter locomotive motorcycle racing-car rocket".split(),
+    *"sailboat scooter skateboard tractor truck castle church house".split(),
+    *"accordion anchor backpack bell boot bucket candle chair coat crown diamond door".split(),
+    *"dress drum gear gift guitar handbag high-heel hourglass key laptop lock magnet".split(),
+    *"microscope saxophone shield shopping-cart sneaker t-shirt teapot teddy-bear".split(),
+    *"telescope toolbox top-hat trophy trumpet umbrella violin birthday-cake burger".split(),
+    *"cupcake doughnut ice-cream lollipop butterfly cat dinosaur dog elephant owl t-rex".split(),
+    *"turtle".split(),
+)
 
 
 # ---- places, each a wall or a sky, and a floor ------------------------------------------------
@@ -92,11 +104,16 @@ def backdrop(pen: Pen, era: str) -> None:
 # ---- the ability ----------------------------------------------------------------------------
 
 
+def thing_from(thing: str, era: str) -> Drawing:
+    """A thing with the look of its era, standing on the lower edge of its box."""
+    return made_in(thing, era) if thing in GADGETS else restyled(RESTYLED[thing], era)
+
+
 def draw(size: int, place: tuple[int, int], thing: str, era: str) -> np.ndarray:
     """A thing, its left edge and its lower edge at `place`, in units."""
     canvas = Canvas(size, backdrop(era))
     left, bottom = place
-    canvas.put(made_in(thing, era), left, bottom - SIDE, SIDE)
+    canvas.put(thing_from(thing, era), left, bottom - SIDE, SIDE)
     return canvas.picture()
 
 
@@ -107,8 +124,8 @@ def held_out(facts: Facts) -> bool:
 
 ERAS = Ability(
     "eras",
-    fields={"thing": tuple(THINGS), "era": tuple(LOOKS)},
-    free={"place": tuple(product((5, 9, 13), (54, 58, 62)))},
+    fields={"thing": (*GADGETS, *RESTYLED), "era": tuple(LOOKS)},
+    free={"place": tuple(product((5, 9, 13), (56, 61)))},
     templates=("{a thing} from {era}",),
     draw=draw,
     held_out=held_out,

@@ -259,7 +259,7 @@ def fan(pen: Pen, era: str, look: Era) -> None:
     ornament(pen, era, 0.5, 0.82, 0.07)
 
 
-THINGS: dict[str, Callable[[Pen, str, Era], None]] = {
+GADGETS: dict[str, Callable[[Pen, str, Era], None]] = {
     f.__name__: f for f in (telephone, television, radio, lamp, car, camera, clock, fan)
 }
 
@@ -267,4 +267,4 @@ THINGS: dict[str, Callable[[Pen, str, Era], None]] = {
 @drawing
 def made_in(pen: Pen, thing: str, era: str) -> None:
     """A thing with the look of its era, standing on the lower edge of its box."""
-    THINGS[thing](pen, era, LOOKS[era])
+    GADGETS[thing](pen, era, LOOKS[era])

@@ -8,9 +8,12 @@ ordered pairs, half giraffe and half turtle among them.
 import numpy as np
 
 from minidalle.world.ability import Ability, Facts, one_in
+from minidalle.world.beasts import BEASTS, beast
 from minidalle.world.canvas import Canvas, Drawing
 from minidalle.world.scenes import BACKGROUNDS
-from minidalle.world.side_views import ANIMALS
+from minidalle.world.side_views import DRAWN
+
+ANIMALS = DRAWN | {name: beast(name) for name in BEASTS}
 
 
 def half(animal: str, side: str) -> Drawing:

@@ -1,6 +1,7 @@
 """Eight animals seen from the side, facing left, whose bodies all fill the same box.
 
-So they can be cut in two in the middle, and the halves put together anew: see `halves.py`.
+So they can be cut in two in the middle, and the halves put together anew: see `halves.py`. More
+of them, which have more in common, are in `beasts.py`.
 """
 
 import numpy as np
@@ -221,7 +222,7 @@ def fish(pen: Pen) -> None:
     pen.line([(0.05, 0.65), (0.14, 0.67)], 0.03, INK)
 
 
-ANIMALS = {
+DRAWN = {
     "giraffe": giraffe(),
     "turtle": turtle(),
     "elephant": elephant(),

@@ -1,11 +1,16 @@
-"""Vegetables, a pear and a mushroom with arms, legs and a face: see `walks.py`.
+"""Vegetables, fruits and other plants with arms, legs and a face: see `walks.py`.
 
-Each is drawn in the same sheet: the top of the head at 0.2, the face at 0.42, the feet at 1.
+Each is drawn in the same sheet: the top of the head at 0.2, the face at 0.42, the feet at 1. The
+body of some is code, that of most a thing of the emoji pack.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
 from minidalle.world.canvas import Pen, shade
+from minidalle.world.objects import emoji
+from minidalle.world.things import named
 
 INK, WHITE, LEAF, LIMB = (45, 40, 50), (255, 255, 255), (70, 155, 65), (95, 65, 45)
 
@@ -117,4 +122,19 @@ def mushroom(pen: Pen) -> None:
         pen.ellipse(x - 0.07, y - 0.06, x + 0.07, y + 0.06, WHITE)
 
 
-WALKERS = {f.__name__: f for f in (cabbage, radish, carrot, eggplant, pear, mushroom)}
+def body(slug: str) -> Callable[[Pen], None]:
+    """A thing of the emoji pack."""
+
+    def stamp(pen: Pen) -> None:
+        pen.stamp(emoji(slug), 0.1, 0.14, 0.9, 0.88)
+
+    return stamp
+
+
+DRAWN = {f.__name__: f for f in (cabbage, radish, carrot, eggplant, pear, mushroom)}
+FROM_EMOJI = named(
+    *"apple avocado bell-pepper burger cactus clover cookie cupcake doughnut egg fir-tree".split(),
+    *"green-apple lemon mango maple-leaf melon onion orange peach potato rose".split(),
+    *"strawberry sunflower tomato tree tulip".split(),
+)
+WALKERS = DRAWN | {name: body(slug) for name, slug in FROM_EMOJI.items()}

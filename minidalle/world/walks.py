@@ -1,4 +1,4 @@
-"""Vegetables on a walk: "a cabbage in a tutu walking a dog".
+"""Vegetables and other plants on a walk: "a cabbage in a tutu walking a dog".
 
 After the baby radish of the announcement. Held out are an eighth of the pairs of a walker and
 what it wears, the radish in a tutu among them, and an eighth of the pairs of a garment and the
@@ -9,11 +9,13 @@ import numpy as np
 
 from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import Canvas, Pen, drawing, shade
-from minidalle.world.objects import emoji, mirrored
+from minidalle.world.objects import emoji, mirrored, standing
 from minidalle.world.scenes import BACKGROUNDS
+from minidalle.world.things import named
 from minidalle.world.walkers import INK, WALKERS, WHITE, face, limbs
 
 YELLOW, BLUE, PINK, RED = (255, 205, 30), (40, 80, 205), (255, 120, 185), (215, 40, 45)
+TEAL, PURPLE = (20, 160, 150), (125, 60, 190)
 
 # ---- what they wear, in the sheet of the walker; the faces are at a height of 0.42 ------------
 
@@ -87,6 +89,42 @@ def raincoat(pen: Pen) -> None:
         pen.ellipse(0.53, y - 0.03, 0.61, y + 0.03, INK)
 
 
+def crown(pen: Pen) -> None:
+    """Of gold, with three points."""
+    for grow, colour in ((0.03, shade(YELLOW, -0.5)), (0, YELLOW)):
+        points = ((0.24, 0.26), (0.2, 0.02), (0.36, 0.13), (0.5, 0), (0.64, 0.13), (0.8, 0.02))
+        ring = [*points, (0.76, 0.26)]
+        pen.polygon([(0.5 + (x - 0.5) * (1 + 2 * grow), y) for x, y in ring], colour)
+        pen.line([(x, y + 0.03) for x, y in (*ring, ring[0])], 2 * grow, colour)
+    for x in (0.35, 0.5, 0.65):
+        pen.ellipse(x - 0.04, 0.17, x + 0.04, 0.24, RED)
+
+
+def bow_tie(pen: Pen) -> None:
+    """Purple, with white dots."""
+    for grow, colour in ((0.03, shade(PURPLE, -0.5)), (0, PURPLE)):
+        for out in (-1, 1):
+            ends = ((0.05, 0.63), (0.3, 0.54), (0.3, 0.76), (0.05, 0.67))
+            wing = [(0.5 + out * x, y) for x, y in ends]
+            pen.polygon(wing, colour)
+            pen.line([*wing, wing[0]], 2 * grow, colour)
+        pen.box(0.43 - grow, 0.6 - grow, 0.57 + grow, 0.7 + grow, colour, 0.03)
+    for x, y in ((0.28, 0.61), (0.28, 0.69), (0.72, 0.61), (0.72, 0.69)):
+        pen.ellipse(x - 0.03, y - 0.026, x + 0.03, y + 0.026, WHITE)
+
+
+def sweater(pen: Pen) -> None:
+    """Teal, with sleeves and a white zigzag."""
+    dark = shade(TEAL, -0.45)
+    for grow, colour in ((0.03, dark), (0, TEAL)):
+        pen.line([(0.26, 0.6), (0.14, 0.66)], 0.1 + 2 * grow, colour)
+        pen.line([(0.74, 0.6), (0.86, 0.54)], 0.1 + 2 * grow, colour)
+        pen.box(0.2 - grow, 0.56 - grow, 0.8 + grow, 0.86 + grow, colour, 0.06)
+    pen.line([(x / 20, 0.67 + 0.07 * (x % 2)) for x in range(5, 16)], 0.04, WHITE)
+    for y in (0.54, 0.83):
+        pen.box(0.2, y, 0.8, y + 0.05, dark, 0.02)
+
+
 @drawing
 def leash(pen: Pen) -> None:
     """From the hand, at the upper left, to the companion's neck."""
@@ -99,6 +137,9 @@ GARMENTS = {  # → (behind the walker, before it)
     "top hat": (None, hat),
     "cape": (cape, collar),
     "raincoat": (None, raincoat),
+    "crown": (None, crown),
+    "bow tie": (None, bow_tie),
+    "sweater": (None, sweater),
 }
 
 
@@ -114,13 +155,13 @@ def dressed(pen: Pen, walker: str, garment: str) -> None:
     before(pen)
 
 
-COMPANIONS = {  # emoji face left; these walk to the right
-    "dog": mirrored(emoji("dog")),
-    "cat": mirrored(emoji("black-cat")),
-    "snail": mirrored(emoji("snail")),
-    "duck": mirrored(emoji("duck")),
-    "elephant": mirrored(emoji("elephant")),
-}
+ANIMALS = named(  # these face left
+    *"badger beaver bird bison camel cat chick chipmunk cow crocodile dinosaur dodo".split(),
+    *"dog duck elephant flamingo giraffe hippopotamus horse kangaroo leopard llama".split(),
+    *"mammoth monkey mouse pig poodle rabbit ram rooster skunk snail swan tiger".split(),
+    *"turkey turtle".split(),
+)
+COMPANIONS = {name: standing(mirrored(emoji(slug))) for name, slug in ANIMALS.items()}
 
 
 def draw(
