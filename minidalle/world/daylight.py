@@ -111,7 +111,7 @@ THINGS = {"capybara": capybara()} | {
         *"""
         badger beaver bison camel cat chick cow crocodile dodo dog duck elephant flamingo giraffe
         goat goose hippopotamus horse kangaroo leopard llama mammoth monkey owl ox peacock penguin
-        pig poodle rabbit ram rooster dinosaur t-rex scorpion seal skunk snail snake swan tiger
+        pig poodle rabbit ram rooster dinosaur t-rex scorpion seal snail snake swan tiger
         turkey turtle water-buffalo cactus tree fir-tree palm-tree mushroom sunflower tulip
         ambulance car bicycle bus fire-engine locomotive motorcycle tractor racing-car taxi truck
         scooter castle church house school tent hut
