@@ -41,6 +41,15 @@ from minidalle.world.shapes import figure
 STYLE = "twemoji"  # the one that the ResNet is trained on
 STEPS, BATCH, RATE = 600, 42, 2e-3
 WHITE = (255, 255, 255)
+ASKED = {  # what captions call them → slug of the emoji
+    name.replace("-", " "): name
+    for name in """
+    snail whale octopus crab penguin butterfly rooster elephant dolphin duck rabbit fish turtle
+    snake camel parrot swan mouse t-rex kangaroo
+    banana carrot strawberry mushroom pear pizza hamburger cupcake pineapple avocado hot-dog
+    tractor rocket sailboat locomotive guitar umbrella teapot key house cactus sunflower
+    """.split()
+}
 
 
 @cache
@@ -50,7 +59,7 @@ def things() -> dict[str, str]:
     drawn = {(pack.slugs[c], pack.styles[s]) for c, s in zip(pack.concept, pack.style)}
     return {
         name: slug
-        for name, slug in copies.THINGS.items()
+        for name, slug in ASKED.items()
         if all((slug, style) in drawn for style in pack.styles)
     }
 

@@ -11,20 +11,19 @@ from functools import cache
 
 import numpy as np
 
+from minidalle.world import things
 from minidalle.world.ability import Ability, Facts, one_in
 from minidalle.world.canvas import Canvas, Colour, Drawing, Pen, drawing, shade
 from minidalle.world.objects import emoji, fitted, mirrored
 from minidalle.world.scenes import BACKGROUNDS, COLOURS
 
-THINGS = {  # what captions call them → slug of the emoji
-    name.replace("-", " "): name
-    for name in """
-    snail whale octopus crab penguin butterfly rooster elephant dolphin duck rabbit fish turtle
-    snake camel parrot swan mouse t-rex kangaroo
-    banana carrot strawberry mushroom pear pizza hamburger cupcake pineapple avocado hot-dog
-    tractor rocket sailboat locomotive guitar umbrella teapot key house cactus sunflower
-    """.split()
-}
+# What looks alike upside down, and what a stranger would not name.
+UNFIT = """
+cookie door egg gear hourglass ladder basketball spider
+boomerang candle canoe chicken coconut dumpling ewe feather green-apple kiwi mango melon onion
+peanut potato rat shell soccer-ball
+""".split()
+THINGS = {name: slug for name, slug in things.THINGS.items() if name not in things.named(*UNFIT)}
 UNSEEN = "upside down at night"
 SKETCH, PENCIL, NIGHT = (250, 246, 235), (85, 85, 95), (25, 30, 80)
 # A copy must differ this much, on average, to be seen as changed.

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidalle.world.ability import Ability, Facts, one_in
-from minidalle.world.canvas import FINE, UNITS, Canvas, Colour, Drawing, Pen, drawing, shade
+from minidalle.world.canvas import UNITS, Canvas, Colour, Drawing, Pen, drawing, shade
 from minidalle.world.objects import emoji, mirrored, standing
+from minidalle.world.things import named
 
-HORIZON, SIDE = 32, 36  # units: the height of the sky, and the box of a thing
+HORIZON, SIDE, REACH = 32, 36, 12  # units: the sky, the box of a thing, the depth of a shadow
+FINER = 2  # sub-pixels of a shadow per pixel and side
 
 Tint = tuple[float, float, float]  # what light does to a colour: factors of red, green, blue
 
@@ -103,17 +105,19 @@ def capybara(pen: Pen) -> None:
     pen.polygon([(0.27, 0.08), (0.31, 0.0), (0.4, 0.02)], (60, 140, 50))
 
 
-THINGS = {
-    "capybara": capybara(),
-    "cow": emoji("cow"),
-    "elephant": emoji("elephant"),
-    "giraffe": emoji("giraffe"),
-    "camel": emoji("two-hump-camel"),
-    "house": emoji("house", "noto"),
-    "tree": emoji("deciduous-tree", "noto"),
-    "tent": emoji("tent", "noto"),
-    "car": emoji("automobile"),
-    "castle": emoji("castle"),
+THINGS = {"capybara": capybara()} | {
+    name: emoji(slug)
+    for name, slug in named(
+        *"""
+        badger beaver bison camel cat chick cow crocodile dodo dog duck elephant flamingo giraffe
+        goat goose hippopotamus horse kangaroo leopard llama mammoth monkey owl ox peacock penguin
+        pig poodle rabbit ram rooster dinosaur t-rex scorpion seal snail snake swan tiger
+        turkey turtle water-buffalo cactus tree fir-tree palm-tree mushroom sunflower tulip
+        ambulance car bicycle bus fire-engine locomotive motorcycle tractor racing-car taxi truck
+        scooter castle church house school tent hut
+        chair fountain harp shopping-cart snowman teddy-bear telescope
+        """.split()
+    ).items()
 }
 
 
@@ -147,16 +151,16 @@ def shadow(thing: Drawing, time: str) -> Drawing:
 
 def _shadow(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
     lean, reach, dark = TIMES[time].shadow
-    tall = width // 3 * FINE
+    tall = width // 3 * FINER
     cover = standing(thing).art(tall, tall)[..., 3]
-    ys, xs = np.mgrid[: height * FINE, : width * FINE]
+    ys, xs = np.mgrid[: height * FINER, : width * FINER]
     t = (ys + 0.5) / (reach * tall)
     row = np.floor((1 - t) * tall).astype(int)
     column = np.floor(xs - tall - lean * t * tall).astype(int)
     inside = (t < 1) & (column >= 0) & (column < tall)
     fallen = np.where(inside, cover[row.clip(0), column.clip(0, tall - 1)], 0)
     art = np.zeros((height, width, 4))
-    art[..., 3] = dark * fallen.reshape(height, FINE, width, FINE).mean((1, 3))
+    art[..., 3] = dark * fallen.reshape(height, FINER, width, FINER).mean((1, 3))
     art[..., :3] = art[..., 3:] * (25, 20, 60)  # not black: the sky lights it
     return art
 
@@ -251,7 +255,7 @@ def draw(size: int, left: int, bottom: int, facing: str, thing: str, place: str,
     """A thing in a box from `left`, standing at `bottom`, in units."""
     canvas = Canvas(size, scenery(place, time))
     shown = THINGS[thing] if facing == "left" else mirrored(THINGS[thing])
-    canvas.put(shadow(shown, time), left - SIDE, bottom - 1, 3 * SIDE, UNITS - bottom + 1)
+    canvas.put(shadow(shown, time), left - SIDE, bottom - 1, 3 * SIDE, REACH)
     canvas.put(lit(shown, time), left, bottom - SIDE, SIDE)
     return canvas.picture()
 

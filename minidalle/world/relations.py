@@ -16,12 +16,25 @@ from minidalle.world.canvas import Canvas, Colour, Drawing, shade
 from minidalle.world.emoji import OBJECTS
 from minidalle.world.objects import emoji
 from minidalle.world.scenes import BACKGROUNDS, COLOURS, SHAPES
+from minidalle.world.things import named
 
-EMOJI = tuple(
-    """frog fox lion owl octopus penguin whale crab butterfly ladybug snail chick cactus tree
-    mushroom sunflower carrot pineapple cupcake burger gift boat car crown""".split()
+# Each has a name of one word, that is no colour and no shape, and is known at 20 pixels a side.
+EMOJI = {name: OBJECTS[name][0] for name in ("frog", "fox", "lion", "boat")} | named(
+    *"""
+    bat beaver bee bird bison butterfly camel cat chick cow crab crocodile dinosaur dog dolphin
+    dragon duck elephant flamingo giraffe hedgehog horse jellyfish kangaroo ladybug llama lobster
+    mammoth monkey mouse octopus owl parrot peacock penguin pig poodle rabbit rooster scorpion shark
+    skunk snail snake spider squid swan t-rex tiger turkey turtle whale
+    cactus clover mushroom rose sunflower tree tulip
+    avocado burger carrot croissant cupcake doughnut eggplant lemon peach pear pineapple pizza
+    pretzel strawberry watermelon
+    airplane ambulance bicycle bus car helicopter locomotive motorcycle rocket taxi tractor truck
+    castle church house hut tent
+    anchor axe backpack bell bomb bucket camera chair crown dress drum gift guitar hammer handbag
+    key kite lock magnet ring snowman t-shirt teapot telephone television trophy umbrella
+    """.split()
 )
-THINGS = tuple(f"{colour} {shape}" for shape in SHAPES for colour in COLOURS) + EMOJI
+THINGS = tuple(f"{colour} {shape}" for shape in SHAPES for colour in COLOURS) + (*EMOJI,)
 ORDER = ("first", "second", "third")
 MIRRORED = {"below": "above", "to the right of": "to the left of"}
 
@@ -65,7 +78,7 @@ def shape(name: str, colour: str) -> Drawing:
 def thing(phrase: str) -> Drawing:
     """ "red star", or the name of an emoji."""
     if phrase in EMOJI:
-        return emoji(OBJECTS[phrase][0])
+        return emoji(EMOJI[phrase])
     colour, name = phrase.split()
     return shape(name, colour)
 

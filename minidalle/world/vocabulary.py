@@ -28,7 +28,7 @@ def captions(data: str) -> tuple[str, ...]:
         found += [scenes.caption_of(scenes.sample_scene(rng)) for _ in range(4000)]
     if data in ("abilities", "world"):
         for ability in ABILITIES.values():
-            found += [ability.caption_of(ability.sample(rng)) for _ in range(400)]
+            found += [ability.caption_of(ability.sample(rng)) for _ in range(3000)]
     if data in ("emoji", "both", "world"):
         found += emoji_captions(styled=data == "world")
     return tuple(found)
