@@ -87,4 +87,4 @@ def standing(thing: Drawing) -> Drawing:
 def _standing(height: int, width: int, thing: Drawing) -> np.ndarray:
     art = thing.art(height, width)
     lowest = np.flatnonzero(art[..., 3].max(1) > 0.3).max()
-    return np.roll(art, height - 1 - lowest, 0)
+    return np.concatenate([np.zeros_like(art[lowest + 1 :]), art[: lowest + 1]])
