@@ -141,11 +141,11 @@ class Canvas:
 
     def __init__(self, size: int, ground: Colour | Drawing):
         self.size = size
-        self.pixels = np.zeros((size, size, 3), np.float32)
         if isinstance(ground, Drawing):
+            self.pixels = np.zeros((size, size, 3), np.float32)
             self.put(ground, 0, 0, UNITS)
         else:
-            self.pixels[:] = ground
+            self.pixels = _plain(size, ground).copy()  # faster than to fill it anew
 
     def put(self, drawing: Drawing, left: int, top: int, width: int, height: int | None = None):
         """Lay a drawing into a box, in units, over what is there; it is square by default."""
@@ -164,6 +164,12 @@ class Canvas:
     def picture(self) -> np.ndarray:
         """What was put together: uint8 (size, size, 3)."""
         return (self.pixels + 0.5).astype(np.uint8)
+
+
+@lru_cache(maxsize=256)
+def _plain(size: int, colour: Colour) -> np.ndarray:
+    """A picture of one colour: float32 (size, size, 3)."""
+    return np.full((size, size, 3), colour, np.float32)
 
 
 def around(x: float, y: float, across: float, down: float, *degrees: float) -> list[Point]:
