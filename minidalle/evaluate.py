@@ -23,7 +23,13 @@ from minidalle.naming import description, naming
 from minidalle.pipeline import Pretrained, Request
 from minidalle.plots import to_uint8
 from minidalle.rates import Figures, entropy, mean, psnr, summary, through
-from minidalle.understanding import ability_judge, ability_limits, recognition_at_64, understanding
+from minidalle.understanding import (
+    ability_judge,
+    ability_limits,
+    code_losses,
+    recognition_at_64,
+    understanding,
+)
 from minidalle.world import emoji, emoji_judge, judge, painting, scenes, spoil
 from minidalle.world.abilities import ABILITIES
 
@@ -293,6 +299,7 @@ SCENES = {  # measured with models of 32×32 pixels
 WORLD = {  # with models of 64×64
     "ability limits": ability_limits,
     "ability judge": ability_judge,
+    "code losses": code_losses,
     "emoji at 64": recognition_at_64,
     "naming": naming,
     "description": description,

@@ -91,6 +91,38 @@ def ability_judge(
     return figures
 
 
+@torch.no_grad()
+def code_losses(
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
+) -> Figures:
+    """The transformer's loss in nats a code, for combinations that training showed and others.
+
+    Of a picture that is begun for the model, only what it draws counts. If the second is many
+    times the first, the model knows its combinations by heart and cannot make new ones.
+    """
+    figures = {}
+    for name, ability in ABILITIES.items():
+        top, left = (side * GRID // UNITS for side in ability.box or (0, 0))
+        for what, held_out in (("shown", False), ("held out", True)):
+            rng = Random(f"{seed} losses {name}")
+            said = [ability.sample(rng, held_out) for _ in range(captions)]
+            pictures = paintings(ability, [ability.settle(facts, rng) for facts in said])
+            sentences = [ability.caption_of(facts) for facts in said]
+            text = models.bpe.frames(sentences, models.dalle.config.text_len, truncate=True)
+            losses = []
+            for some, words in zip(to_tensor(pictures).split(32), text.split(32)):
+                codes = models.dvae.encode(some.to(models.device)).flatten(1)
+                _, logits = models.dalle.logits(words.to(models.device), codes)
+                loss = F.cross_entropy(logits.mT, codes, reduction="none")
+                losses += loss.view(-1, GRID, GRID)[:, top:, left:].mean((1, 2)).tolist()
+            figures |= mean(f"{name}, {what}", losses)
+    return figures
+
+
 def understanding(ability: Ability) -> Callable[..., Figures]:
     """The measure of one ability: how often drawings of held-out captions are exact, and more."""
 

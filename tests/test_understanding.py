@@ -1,5 +1,6 @@
 """The rates of abilities, on drawings whose truth is known."""
 
+import math
 from random import Random
 from types import SimpleNamespace
 
@@ -8,9 +9,12 @@ import pytest
 import torch
 
 from minidalle import understanding
-from minidalle.config import DVAEConfig
+from minidalle.bpe import BPE
+from minidalle.config import DALLEConfig, DVAEConfig
 from minidalle.datasets import to_tensor
 from minidalle.dvae import DVAE
+from minidalle.pipeline import Pretrained
+from minidalle.transformer import DALLE
 from minidalle.world import reader
 from minidalle.world.abilities import ABILITIES
 
@@ -107,6 +111,18 @@ def test_limits_and_judges_name_every_ability(models, monkeypatch):
     assert figures["stacks: real, through the dVAE"] == 1
     assert figures["stacks: near misses, through the dVAE"] == 0
     assert figures["matrices: through the dVAE, then a quarter painted over"] < 1
+
+
+def test_a_model_that_knows_nothing_loses_ln_k_a_code(models, monkeypatch):
+    few = {name: ABILITIES[name] for name in ("stacks", "copies")}
+    monkeypatch.setattr(understanding, "ABILITIES", few)
+    dalle = DALLE(DALLEConfig(300, 16, 8, 16, width=8, depth=1, heads=1))
+    torch.nn.init.zeros_(dalle.image_head.weight)
+    bpe = BPE.train(["a"], 256)
+    whole = Pretrained(bpe, models.dvae, dalle, None)
+    losses = understanding.code_losses(whole, 3, 1, 0)
+    assert losses["copies, held out"] == pytest.approx(math.log(8))
+    assert losses["stacks, shown"] == pytest.approx(math.log(8)) and len(losses) == 8
 
 
 def test_a_judge_without_limits_says_so(monkeypatch):
