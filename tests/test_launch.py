@@ -86,6 +86,22 @@ def test_the_slurm_script_starts_one_torchrun_on_each_machine(tmp_path):
     assert understood(shlex.split(said))[1].resume
 
 
+def test_one_gpu_trains_what_is_missing(tmp_path):
+    """With a Python that only prints its arguments, and says no to the word `fails`."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"; case "$*" in *"$NO"*) exit 1;; esac\n')
+    python.chmod(0o755)
+    (tmp_path / "dvae.safetensors").touch()
+    script = ["bash", str(ROOT / "launch" / "one_gpu.sh"), str(tmp_path)]
+    for bad, code, names in (("fails", 0, ["bpe", "dalle"]), ("train clip", 1, ["bpe", "dalle"])):
+        environment = os.environ | {"PYTHON": str(python), "NO": bad}
+        done = subprocess.run(script, env=environment, capture_output=True, text=True)
+        lines = done.stdout.splitlines() + (tmp_path / "clip.log").read_text().splitlines()
+        asked = [parser().parse_args(shlex.split(line)[2:]) for line in lines]
+        assert done.returncode == code and [a.model for a in asked] == [*names, "clip"]
+        assert all(a.data == "world" and a.preset == "small" for a in asked)
+
+
 # ---- killed -----------------------------------------------------------------------------
 
 
