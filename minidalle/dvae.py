@@ -66,13 +66,9 @@ def mean_distance(d: Tensor, blur: float) -> Tensor:
 
 
 def gumbel_noise(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
-    """Standard Gumbel noise on the generator's device."""
+    """Standard Gumbel noise, -ln(-ln u) of uniform u, on the generator's device."""
     device = generator.device if generator else None
-    return gumbel(torch.rand(shape, generator=generator, device=device))
-
-
-def gumbel(u: Tensor) -> Tensor:
-    """Standard Gumbel numbers from uniform ones: -ln(-ln u)."""
+    u = torch.rand(shape, generator=generator, device=device)
     return -torch.log(-torch.log(u.clamp(1e-10, 1 - 1e-7)))
 
 

@@ -20,7 +20,7 @@ from minidalle.datasets import Abilities, Mixture, Pictures, open_data, shares, 
 from minidalle.datasets.pictures import dvae_crop
 from minidalle.datasets.shards import Shards
 from minidalle.datasets.tokens import Maker, Tokens, token_files
-from minidalle.dvae import DVAE, codebook_use, gumbel, kl_from_uniform
+from minidalle.dvae import DVAE, codebook_use, gumbel_noise, kl_from_uniform
 from minidalle.training import Batch, Job, at
 from minidalle.transformer import DALLE, initial
 from minidalle.weights import fingerprint
@@ -91,8 +91,7 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
             return images, torch.empty(0)
         device, numbers = images.device, range(train.batch_size)[part]
         streams = [seeded(seed, step, f"noise {n}", device)[1] for n in numbers]
-        u = [torch.rand(shape, generator=stream, device=device) for stream in streams]
-        return images, gumbel(torch.stack(u))
+        return images, torch.stack([gumbel_noise(shape, stream) for stream in streams])
 
     def loss(model, batch, t: float, gather):
         images, noise = batch

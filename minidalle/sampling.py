@@ -137,7 +137,7 @@ def complete(
     place = torch.arange(config.image_len)
     redraw = (place // config.grid >= box[0]) & (place % config.grid >= box[1])
     start = int(redraw.nonzero()[0])
-    seeds = [seed] if isinstance(seed, int) else seed
+    seeds = [seed] if isinstance(seed, int) else seed  # or one for each caption
     each = len(codes) // len(seeds)
     u = torch.cat([uniforms(one, first, each, config.image_len) for one in seeds]).to(codes.device)
 
