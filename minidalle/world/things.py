@@ -2,11 +2,12 @@
 
 A model that has seen ten animals in eight materials learns eighty pictures by heart. With a
 hundred animals it is cheaper to learn what an animal is, what a material is, and how the two go
-together. That is why there are so many. A transformer of 4.8 million parameters, trained on 1.1
-million pictures of a world that had 28 to 350 combinations for most abilities, lost 0.03 to 0.05
-nats a code on these, and 1 to 6 on those held out. After 18 000 pictures of this world, with
-hundreds to thousands of combinations, it lost nearly the same on both (`minidalle evaluate
---split "code losses"`).
+together. That is why there are so many.
+
+A transformer of 4.8 million parameters, trained on 1.1 million pictures of a world that had 28 to
+350 combinations for most abilities, lost 0.03 to 0.05 nats a code on these, and 1 to 6 on those
+held out. Trained on for 18 000 pictures of this world, with hundreds to thousands of combinations,
+it lost nearly the same on both (`minidalle evaluate --split "code losses"`).
 """
 
 ANIMALS = """ant chick badger bat beaver beetle bird bison blowfish butterfly camel cat chicken
