@@ -191,8 +191,10 @@ def ranked(
     clock.append(time.perf_counter())
 
     bpe, clip = ranker or (models.bpe, models.clip)
-    question = torch.tensor(bpe.frame(caption, clip.config.text_len, truncate), device=device)
-    order, scores = rerank(clip, question, resized(pictures, clip.config.image_size), keep)
+    judge = clip.logit_scale.device  # a ranker may be elsewhere
+    question = torch.tensor(bpe.frame(caption, clip.config.text_len, truncate), device=judge)
+    shown = resized(pictures, clip.config.image_size).to(judge)
+    order, scores = rerank(clip, question, shown, keep)
     clock.append(time.perf_counter())
 
     tokens = models.bpe.tokens(caption)[: models.dalle.config.text_len - 1]

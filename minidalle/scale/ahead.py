@@ -45,9 +45,7 @@ class Ahead:
                 )
             )
         here = self.parts.index(part) + 1
-        self.next = (
-            (step, self.parts[here]) if here < len(self.parts) else (step + 1, self.parts[0])
-        )
+        self.next = (step + here // len(self.parts), self.parts[here % len(self.parts)])
         return tuple(next(self.made))
 
 
