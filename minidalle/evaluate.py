@@ -26,6 +26,7 @@ from minidalle.rates import Figures, entropy, mean, psnr, summary, through
 from minidalle.understanding import (
     ability_judge,
     ability_limits,
+    best_of_many,
     code_losses,
     recognition_at_64,
     understanding,
@@ -169,7 +170,7 @@ def exactness(wanted: str) -> Callable[..., Figures]:
             exact.append([not judge.faults(scene, seen) for seen in readings])
             read.append([not judge.differences(scene, seen.scene) for seen in readings])
             order.append(drawing.order.numpy())
-        return summary(np.array(exact), np.array(read), np.array(order))
+        return summary(np.array(exact), np.array(read), np.array(order), candidates)
 
     return measure
 
@@ -304,7 +305,9 @@ WORLD = {  # with models of 64×64
     "naming": naming,
     "description": description,
     "failures": failures,
-} | {name: understanding(ability) for name, ability in ABILITIES.items()}
+    **{name: understanding(ability) for name, ability in ABILITIES.items()},
+    "best of many": best_of_many,
+}
 PARTS = SCENES | WORLD
 
 

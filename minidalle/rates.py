@@ -65,23 +65,30 @@ def favourites(order: np.ndarray, n: int) -> np.ndarray:
     return np.take_along_axis(order, (order < n).argmax(1)[:, None], 1)[:, 0]
 
 
-def summary(exact: np.ndarray, read: np.ndarray, order: np.ndarray) -> Figures:
+def summary(exact: np.ndarray, read: np.ndarray, order: np.ndarray, judged: int) -> Figures:
     """Rates of drawings, and of CLIP's favourite among the first n; each (captions, candidates).
 
     exact: which are right in every respect; read: in what they show; order: CLIP's, best first.
+    Single samples are the first `judged` candidates. Of the others only favourites need be judged.
     """
     count, captions = exact.shape[1], np.arange(len(exact))
-    figures = mean("single samples", exact.mean(1))
-    figures |= mean("single samples, reading only", read.mean(1))
-    picked = {
-        n: exact[captions, favourites(order, n)]
-        for n in (1, 2, 4, 8, 16, 32, 64, 128)
-        if n <= count
-    }
+    first = exact[:, :judged]
+    figures = mean("single samples", first.mean(1))
+    figures |= mean("single samples, reading only", read[:, :judged].mean(1))
+    picked = {n: exact[captions, favourites(order, n)] for n in powers(count)}
     for n, right in picked.items():
         figures |= mean(f"best of {n}", right)
-    figures |= mean(f"any of {count}", exact.any(1))
+    figures |= mean(f"any of {first.shape[1]}", first.any(1))
     most = max(picked)
     if most > 8:  # the same captions: their differences vary less than either rate
         figures |= mean(f"best of {most} - best of 8", picked[most].astype(float) - picked[8])
     return figures
+
+
+def powers(count: int) -> list[int]:
+    """The powers of two up to `count`.
+
+    >>> powers(12)
+    [1, 2, 4, 8]
+    """
+    return [2**i for i in range(count.bit_length())]

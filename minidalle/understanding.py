@@ -19,14 +19,15 @@ from minidalle import pipeline
 from minidalle.datasets import to_tensor
 from minidalle.pipeline import Pretrained, Request
 from minidalle.plots import to_uint8
-from minidalle.rates import Figures, entropy, mean, summary, through
+from minidalle.rates import Figures, entropy, favourites, mean, powers, summary, through
 from minidalle.world import emoji, emoji_judge, emoji_readers, objects, reader, spoil
 from minidalle.world.abilities import ABILITIES
 from minidalle.world.ability import Ability, Facts
 from minidalle.world.canvas import UNITS
 
 GRID = 16  # codes a side
-Readings = list[list[reader.Reading]]  # of each caption, of each candidate
+JUDGED = 16  # candidates of each caption that are judged besides CLIP's favourites
+Readings = list[list[reader.Reading | None]]  # of each caption, of each candidate that is judged
 
 
 def real_ones(ability: Ability, rng: Random, count: int) -> tuple[list[Facts], list[Facts]]:
@@ -143,9 +144,11 @@ def understanding(ability: Ability) -> Callable[..., Figures]:
         drawings = draw(models, requests, candidates, keep=candidates)
         for drawing in tqdm(drawings, desc=ability.name, total=captions):
             pictures = to_uint8(drawing.pictures).numpy()
-            readings.append(reader.examine(ability, pictures))
             order.append(drawing.order.numpy())
             first.append(pictures[0])
+            chosen = to_judge(order[-1])
+            row = dict(zip(chosen, reader.examine(ability, pictures[chosen])))
+            readings.append([row.get(i) for i in range(candidates)])
         real = through(models.dvae, paintings(ability, settled))
         wrong = wrong_fields(ability, said, readings)
         figures = rates(ability, said, readings, wrong, np.array(order))
@@ -156,14 +159,46 @@ def understanding(ability: Ability) -> Callable[..., Figures]:
     return measure
 
 
+def best_of_many(
+    models: Pretrained,
+    captions: int,
+    candidates: int,
+    seed: int,
+    draw: Callable = pipeline.draw_each,
+) -> Figures:
+    """CLIP's favourite among 1 to 512 candidates in place of 32, of a sixth of the captions.
+
+    Words are the ability in which a small mistake is easiest to overlook.
+    """
+    measure = understanding(ABILITIES["words"])
+    figures = measure(models, max(captions // 6, 2), 16 * candidates, seed, draw)
+    return {name: value for name, value in figures.items() if name.startswith("best of")}
+
+
+def to_judge(order: np.ndarray) -> list[int]:
+    """The first few candidates, and CLIP's favourites among the first 1, 2, 4, …, from its order.
+
+    >>> to_judge(np.arange(20)[::-1])
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+    >>> to_judge(np.arange(32)[::-1])[-2:]
+    [15, 31]
+    """
+    count = len(order)
+    best = [int(favourites(order[None], n)[0]) for n in powers(count)]
+    return sorted({*range(min(JUDGED, count)), *best})
+
+
 def rates(
     ability: Ability, said: list[Facts], readings: Readings, wrong: np.ndarray, order: np.ndarray
 ) -> Figures:
     """How often drawings are exact: all, of each kind, and of another caption of the same kind."""
     exact = np.array(
-        [[not reader.faults(ability, facts, r) for r in row] for facts, row in zip(said, readings)]
+        [
+            [r is not None and not reader.faults(ability, facts, r) for r in row]
+            for facts, row in zip(said, readings)
+        ]
     )
-    figures = summary(exact, wrong == set(), order)
+    figures = summary(exact, wrong == set(), order, JUDGED)
     kinds = np.array([ability.kind_of(facts) for facts in said])
     step = len(set(kinds))  # to the next caption of the same kind
     other = [
@@ -172,16 +207,20 @@ def rates(
     ]
     figures |= mean("single samples, of another caption", other)
     for kind in sorted(set(kinds)) if step > 1 else ():
-        figures |= mean(f"single samples, {kind}", exact[kinds == kind].mean(1))
+        figures |= mean(f"single samples, {kind}", exact[kinds == kind, :JUDGED].mean(1))
         best = exact[np.arange(len(exact)), order[:, 0]][kinds == kind]
         figures |= mean(f"best of {exact.shape[1]}, {kind}", best)
     return figures
 
 
 def wrong_fields(ability: Ability, said: list[Facts], readings: Readings) -> np.ndarray:
-    """The set of fields in which each drawing differs from its caption: (captions, candidates)."""
-    wrong = np.empty((len(said), len(readings[0])), object)
-    for i, (facts, row) in enumerate(zip(said, readings)):
+    """The set of fields in which each of the first drawings differs from its caption.
+
+    (captions, up to JUDGED)
+    """
+    first = [[seen for seen in row[:JUDGED] if seen] for row in readings]
+    wrong = np.empty((len(said), len(first[0])), object)
+    for i, (facts, row) in enumerate(zip(said, first)):
         for j, seen in enumerate(row):
             wrong[i, j] = set(reader.differences(ability, facts, seen.facts))
     return wrong
@@ -218,7 +257,7 @@ def variety(
     """
     drawn, painted = [], []
     for facts, row, faults in zip(said, readings, wrong):
-        right = [seen.facts for seen, some in zip(row, faults) if not some]
+        right = [seen.facts for seen, some in zip(row, faults) if seen and not some]
         world = [ability.settle(facts, rng) for _ in right]
         is_open = [f for f in ability.free if f != "background" and f not in facts]
         if len(right) >= 8 and is_open and ability.box is None:

@@ -88,7 +88,7 @@ def test_best_of_many_and_of_few_are_compared_in_pairs():
     exact = np.ones((100, 16), bool)
     exact[:, 0], exact[:, 8] = np.arange(100) % 2 == 0, np.arange(100) % 4 != 3
     order = np.tile([8, 0, *range(1, 8), *range(9, 16)], (100, 1))  # CLIP likes number 8 most
-    figures = rates.summary(exact, exact, order)
+    figures = rates.summary(exact, exact, order, judged=16)
     assert figures["best of 16 - best of 8"] == 0.25
     assert figures["best of 16 - best of 8 ±"] == pytest.approx(math.sqrt(0.25 * 0.75 / 99))
 

@@ -55,6 +55,18 @@ def test_rates_of_drawings_half_of_which_are_right(models):
     assert "variety of places" not in figures  # too few are right
 
 
+def test_a_favourite_beyond_the_first_candidates_is_judged(models):
+    ability = ABILITIES["stacks"]
+
+    def last_is_right(models, requests, candidates, keep):
+        for one in draws(ability, right=1)(models, requests, candidates, keep):
+            yield SimpleNamespace(pictures=one.pictures.flip(0), order=one.order.flip(0))
+
+    figures = understanding.understanding(ability)(models, 3, 32, 0, last_is_right)
+    assert figures["best of 32"] == 1 and figures["best of 16"] == 0
+    assert figures["single samples"] == 0 and figures["any of 16"] == 0
+
+
 def test_the_rate_of_a_field_alone_and_where_the_rest_is_right():
     ability = ABILITIES["relations"]
     said = {"first": "frog", "relation": "above", "second": "fox"}

@@ -60,7 +60,8 @@ class Limits:
 
 # Real pictures of 32×32, sent through the dVAE that is shipped, set these limits: one in two
 # hundred has a worse patch, and one in a hundred has less detail. They are constants, so that a
-# weaker dVAE does not get laxer ones. Made by `minidalle evaluate --split limits --captions 10000`.
+# weaker dVAE does not get laxer ones. Made by
+# `minidalle evaluate --preset tiny --split limits --captions 10000`.
 LIMITS = Limits(worst=0.883, detail=0.290)
 
 

@@ -40,7 +40,7 @@ class Limits:
 
 
 # Real pictures of 64×64, sent through the dVAE of small, set these limits, as in `judge.py`.
-# Made by `minidalle evaluate --preset small --split "ability limits" --captions 1000`.
+# Made by `minidalle evaluate --split "ability limits" --captions 1000`.
 LIMITS = {
     "attributes": Limits(1.292, 0.302),
     "outlines": Limits(1.432, 0.345),
