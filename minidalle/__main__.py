@@ -1,8 +1,9 @@
-"""The command line: `minidalle draw`, `caption`, `train`, `tokenize`, `evaluate`, `plan`, `bench`.
+"""The command line: `minidalle draw`, `caption`, `train`, `tokenize`, `evaluate`, `plan`, `bench`,
+`course`.
 
 Bad input, such as a wrong option or file, ends with one sentence and exit code 2, a loss that is
 not finite with exit code 1, and Ctrl-C with 130. The commands are in commands.py, and `train` in
-commands_train.py.
+commands_train.py; those of the course in commands_course.py.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from minidalle import commands, commands_train
+from minidalle import commands, commands_course, commands_train
 from minidalle.commands import BENCHES, CLIP_WORDS
 
 # ---- options ----------------------------------------------------------------------------
@@ -51,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     """Every option of every subcommand."""
     top = Parser(prog="minidalle", description="DALL·E in miniature, from a caption to pictures.")
     verbs = top.add_subparsers(
-        dest="command", metavar="{draw,caption,train,tokenize,evaluate,plan,bench}", required=True
+        dest="command",
+        metavar="{draw,caption,train,tokenize,evaluate,plan,bench,course}",
+        required=True,
     )
 
     draw = verbs.add_parser("draw", help="draw a caption and write a sheet of pictures")
@@ -257,6 +260,8 @@ def parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--json", action="store_true", help="JSON instead of a table")
 
+    course_options(verbs.add_parser("course", help="hand out assignments and grade them"))
+
     for command in (train, bench):
         command.add_argument("--threads", type=at_least_one, metavar="N", help="CPU threads")
         command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
@@ -280,11 +285,42 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
     for command in (draw, caption, evaluate):
         which = command.add_mutually_exclusive_group()
-        which.add_argument("--preset", default="tiny", help="shipped weights (tiny)")
+        which.add_argument("--preset", default="small", help="shipped weights (small)")
         which.add_argument("--weights", type=Path, metavar="DIR", help="or a folder of `train`")
     for command in (draw, train, evaluate):
         command.add_argument("--seed", type=seed_number, default=0, help="random seed (0)")
     return top
+
+
+def course_options(course: argparse.ArgumentParser) -> None:
+    """The options of `minidalle course`."""
+    verbs = course.add_subparsers(metavar="{release,grade,report,check}", required=True)
+    release = verbs.add_parser("release", help="make the students' versions")
+    grade = verbs.add_parser("grade", help="grade what was handed in, and write feedback")
+    report = verbs.add_parser("report", help="write one table of all marks")
+    check = verbs.add_parser("check", help="try the tests on right and wrong solutions")
+    for command, run in (
+        (release, commands_course.release),
+        (grade, commands_course.grade),
+        (report, commands_course.report),
+        (check, commands_course.check),
+    ):
+        command.set_defaults(run=run)
+    for command in (release, grade, check):
+        command.add_argument("assignment", nargs="*", help="a1, a2, … (all)")
+    for command in (release, grade, report):
+        command.add_argument(
+            "--course", type=Path, default=Path("course"), metavar="DIR", help="folder (course)"
+        )
+    for command in (release, grade):
+        command.add_argument(
+            "--student", action="append", default=[], metavar="NAME", help="only this one"
+        )
+        command.add_argument(
+            "--students", type=Path, metavar="FILE", help="their names, one a line"
+        )
+    grade.add_argument("--jobs", type=at_least_one, default=2, metavar="N", help="at once (2)")
+    report.add_argument("--out", type=Path, metavar="FILE", help="CSV (marks.csv in the folder)")
 
 
 # ---- running one command ----------------------------------------------------------------

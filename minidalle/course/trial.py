@@ -1,0 +1,129 @@
+"""The tests of the assignments are tested: on right solutions, and on planted mistakes.
+
+Beside the sources lies, for each assignment, a file of solutions in notebooks/assignments/tried.
+A right one, however it is written, must get full marks. A wrong one holds one misconception and
+must lose the points of its own test, and of no test that does not depend on it. Cells that a
+solution does not have are those of the source.
+
+    # === right: with slices
+    # === wrong: counts words, not how often they occur | loses a1-count-test
+    # --- a1-count
+    def count_pairs(words): ...
+
+A cell is worth its points if it raises nothing, as in nbgrader, so it is enough to execute the
+cells one after the other in a process of their own.
+"""
+
+import multiprocessing
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+
+from minidalle.course.folder import SOURCE, assignments, checked
+from minidalle.course.variants import HANDED_OUT
+
+TRIED = SOURCE.parent / "tried"
+STUDENTS = ("ada", "ben", "cleo", "dan", "eva")  # whose variants differ
+SECONDS = 120  # for a whole notebook
+SOLUTION = re.compile(r"^# === (right|wrong): (.+?)(?: \| loses (.+))?$")
+CELL = re.compile(r"^# --- (\S+)$")
+
+
+@dataclass
+class Solution:
+    """One solution of an assignment: the cells it has, and the tests that it must fail."""
+
+    name: str
+    loses: set[str]
+    cells: dict[str, str] = field(default_factory=dict)
+
+
+def solutions(text: str) -> list[Solution]:
+    """The solutions in a file. Raises ValueError for lines that belong to none."""
+    found: list[Solution] = []
+    cell = None
+    for line in text.splitlines():
+        if head := SOLUTION.match(line):
+            loses = set(re.split(r"[, ]+", head[3])) if head[3] else set()
+            if (head[1] == "wrong") != bool(loses):
+                raise ValueError(f"{head[2]!r}: a wrong solution loses tests, a right one none")
+            found.append(Solution(head[2], loses))
+            cell = None
+        elif found and (name := CELL.match(line)):
+            cell = name[1]
+            found[-1].cells[cell] = ""
+        elif cell:
+            found[-1].cells[cell] += line + "\n"
+        elif found and line.strip():
+            raise ValueError(f"{line!r} belongs to no cell")
+    return found
+
+
+def lost(notebook: Path, solution: Solution, student: str) -> set[str]:
+    """The tests that a solution fails as this student's."""
+    context = multiprocessing.get_context("fork")  # what is imported already need not be again
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_execute, args=(notebook, solution, student, there))
+    process.start()
+    there.close()
+    try:
+        return here.recv() if here.poll(SECONDS) else {"(it took too long)"}
+    except EOFError:
+        return {"(it ended Python)"}
+    finally:
+        process.kill()
+        process.join()
+
+
+def _execute(notebook: Path, solution: Solution, student: str, answer) -> None:
+    """Execute the cells and send the names of those that failed."""
+    signal.alarm(SECONDS)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    failed, names = set(), {"__name__": "__main__"}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path(HANDED_OUT).write_text(student, "utf-8")
+        for cell in nbformat.read(notebook, as_version=4).cells:
+            about = cell.metadata.get("nbgrader", {})
+            if cell.cell_type != "code":
+                continue
+            source = solution.cells.get(about.get("grade_id"), cell.source)
+            try:
+                exec(compile(source, about.get("grade_id", "cell"), "exec"), names)
+            except Exception as error:
+                name = about["grade_id"] if about.get("grade") else f"({error!r})"
+                failed.add(name if about.get("grade") else name)
+    answer.send(failed)
+
+
+@dataclass
+class Result:
+    """What a solution lost, beside what it had to lose."""
+
+    assignment: str
+    student: str
+    solution: Solution
+    lost: set[str]
+
+    @property
+    def as_expected(self) -> bool:
+        return self.lost == self.solution.loses
+
+
+def trials(names: list[str], students: tuple[str, ...] = STUDENTS) -> Iterator[Result]:
+    """Every solution of the assignments, as every student's."""
+    import torch
+
+    torch.set_num_threads(1)  # a forked process may not use threads that it did not start
+    for name in checked(names, assignments()):
+        notebook = SOURCE / name / f"{name}.ipynb"
+        source = Solution("as in the source", set())
+        for solution in [source, *solutions((TRIED / f"{name}.py").read_text("utf-8"))]:
+            for student in students:
+                yield Result(name, student, solution, lost(notebook, solution, student))
