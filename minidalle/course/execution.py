@@ -12,6 +12,7 @@ import re
 from random import SystemRandom
 from typing import Any
 
+from jupyter_core.utils import run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbgrader import utils
@@ -19,6 +20,7 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute as NbGraderExecute
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.preprocessors.execute import UnresponsiveKernelError
+from traitlets import Integer
 
 from minidalle.course.sandbox import Sandboxed
 
@@ -77,9 +79,14 @@ class Inspect(NbGraderPreprocessor):
         once = list(dict.fromkeys(handed_in))
         if once != [name for name in cells if name in once]:
             remark(nb, "The cells are in another order than in the assignment; so they were run.")
-        for cell in nb.cells:
-            if (name := name_of(cell)) in locked and not same(cell.source, locked[name]):
+        found: set[str] = set()
+        for cell in reversed(nb.cells):
+            name = name_of(cell)
+            if name in locked and not same(cell.source, locked[name]):
                 remark(nb, f"The test {name} had been edited; the original was used.")
+            if name in found or name not in cells:
+                cell.metadata.pop("nbgrader", None)  # from here on an ordinary cell
+            found.add(name)
         return nb, resources
 
 
@@ -91,10 +98,10 @@ def same(cell: str, original: str) -> bool:
 class Execute(NbGraderExecute):
     """Run every cell, in a sandbox; go on whatever happens."""
 
+    timeout = Integer(SECONDS).tag(config=True)
+
     def __init__(self, *args, **kwargs):
-        kwargs.setdefault("kernel_manager_class", Sandboxed)
-        kwargs.setdefault("timeout", SECONDS)
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, kernel_manager_class=Sandboxed, **kwargs)
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any], **kwargs):
         self.ended = ""  # why no more cells can be run
@@ -123,6 +130,8 @@ class Execute(NbGraderExecute):
                 await self.see_whether_it_answers(where)
         cell.outputs = kept(cell.outputs, only_errors=tested)
         return cell
+
+    execute_cell = run_sync(async_execute_cell)  # nbclient's is bound to its own
 
     def stop(self, sentence: str) -> None:
         self.ended = sentence
