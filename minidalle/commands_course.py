@@ -64,19 +64,17 @@ def check(args) -> None:
     needs_nbgrader()
     from minidalle.course.trial import trials
 
-    wrong, rows = [], defaultdict(list)
+    rows: dict[tuple, list] = defaultdict(list)
     for result in trials(args.assignment):
         rows[result.assignment, result.solution.name].append(result)
-        wrong += [] if result.as_expected else [result]
-    print("assignment  solution")
     for (assignment, name), own in rows.items():
-        as_expected = sum(result.as_expected for result in own)
-        told = (
-            f"loses {', '.join(own[0].solution.loses)}" if own[0].solution.loses else "full marks"
-        )
-        print(f"{assignment:10}  {name}: {told}, for {as_expected} of {len(own)} students")
-    for result in wrong:
-        lost = ", ".join(sorted(result.lost)) or "nothing"
-        print(f"{result.assignment} {result.solution.name!r}, as {result.student}, lost {lost}")
-    if wrong:
-        raise ValueError(f"{len(wrong)} trials did not lose just what they should")
+        fitting = sum(result.as_expected for result in own)
+        loses = ", ".join(sorted(own[0].solution.loses)) or "nothing"
+        print(f"{assignment}  {name}: loses {loses}, for {fitting} of {len(own)} students")
+        for result in own:
+            if not result.as_expected:
+                lost = "; ".join(f"{k}: {v}" for k, v in sorted(result.lost.items())) or "nothing"
+                print(f"      as {result.student}: {lost}")
+                break
+    if wrong := sum(not result.as_expected for own in rows.values() for result in own):
+        raise ValueError(f"{wrong} trials did not lose just what they should")

@@ -44,7 +44,10 @@ MUST_FAIL = (
     "assert max({a}, {b}) == min({a}, {b})",
     "assert abs({a} - {b}) < 0.5",
 )
-MUST_PASS = "import torch, math; assert torch.equal(torch.tensor({a}), torch.tensor({a}))"
+MUST_PASS = (
+    "import torch; assert torch.equal(torch.tensor({a}), torch.tensor({a}))",
+    "from minidalle.course import variants; assert variants.student() == ME == {student!r}",
+)
 
 
 def remark(nb: NotebookNode, sentence: str) -> None:
@@ -105,6 +108,7 @@ class Execute(NbGraderExecute):
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any], **kwargs):
         self.ended = ""  # why no more cells can be run
+        self.student = resources["nbgrader"]["student"]
         return super().preprocess(nb, resources, **kwargs)
 
     async def async_execute_cell(self, cell: NotebookNode, cell_index: int, *args, **kwargs):
@@ -141,12 +145,12 @@ class Execute(NbGraderExecute):
         """Before a test: does a wrong assertion still fail, and a right one pass?"""
         a, b = SystemRandom().sample(range(10, 99), 2)
         rows = [(code.format(a=a, b=b), "AssertionError") for code in MUST_FAIL]
-        rows.append((MUST_PASS.format(a=a), None))
+        rows += [(code.format(a=a, student=self.student), None) for code in MUST_PASS]
         SystemRandom().shuffle(rows)
         try:
             for code, raised in rows:
                 if await self.raises(code) != raised:
-                    return self.stop(f"Before the test {where}, the tools of tests were changed.")
+                    return self.stop(f"Before the test {where}, what tests rely on was changed.")
         except BROKEN:
             self.stop(f"Before the test {where}, Python had ended; nothing after it was run.")
 

@@ -19,11 +19,13 @@ import os
 import re
 import signal
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from minidalle.course.folder import SOURCE, assignments, checked
 from minidalle.course.variants import HANDED_OUT
@@ -65,40 +67,40 @@ def solutions(text: str) -> list[Solution]:
     return found
 
 
-def lost(notebook: Path, solution: Solution, student: str) -> set[str]:
-    """The tests that a solution fails as this student's."""
+def lost(cells: list[NotebookNode], solution: Solution, student: str) -> dict[str, str]:
+    """The tests that a solution fails as this student's, and what they say."""
     context = multiprocessing.get_context("fork")  # what is imported already need not be again
     here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_execute, args=(notebook, solution, student, there))
+    process = context.Process(target=_execute, args=(cells, solution, student, there))
     process.start()
     there.close()
     try:
-        return here.recv() if here.poll(SECONDS) else {"(it took too long)"}
+        return here.recv() if here.poll(SECONDS) else {"(all)": "it took too long"}
     except EOFError:
-        return {"(it ended Python)"}
+        return {"(all)": "it ended Python"}
     finally:
         process.kill()
         process.join()
 
 
-def _execute(notebook: Path, solution: Solution, student: str, answer) -> None:
-    """Execute the cells and send the names of those that failed."""
+def _execute(cells: list[NotebookNode], solution: Solution, student: str, answer) -> None:
+    """Execute the cells and send what those that failed said."""
     signal.alarm(SECONDS)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    failed, names = set(), {"__name__": "__main__"}
+    warnings.simplefilter("error")  # nbgrader by itself takes a warning for a failure
+    failed, names = {}, {"__name__": "__main__"}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path(HANDED_OUT).write_text(student, "utf-8")
-        for cell in nbformat.read(notebook, as_version=4).cells:
+        for cell in cells:
             about = cell.metadata.get("nbgrader", {})
+            name = about.get("grade_id", "a cell without a name")
             if cell.cell_type != "code":
                 continue
-            source = solution.cells.get(about.get("grade_id"), cell.source)
             try:
-                exec(compile(source, about.get("grade_id", "cell"), "exec"), names)
+                exec(compile(solution.cells.get(name, cell.source), name, "exec"), names)
             except Exception as error:
-                name = about["grade_id"] if about.get("grade") else f"({error!r})"
-                failed.add(name if about.get("grade") else name)
+                failed[name if about.get("grade") else f"({name})"] = repr(error)
     answer.send(failed)
 
 
@@ -109,11 +111,11 @@ class Result:
     assignment: str
     student: str
     solution: Solution
-    lost: set[str]
+    lost: dict[str, str]  # test → the error it raised
 
     @property
     def as_expected(self) -> bool:
-        return self.lost == self.solution.loses
+        return self.lost.keys() == self.solution.loses
 
 
 def trials(names: list[str], students: tuple[str, ...] = STUDENTS) -> Iterator[Result]:
@@ -122,8 +124,8 @@ def trials(names: list[str], students: tuple[str, ...] = STUDENTS) -> Iterator[R
 
     torch.set_num_threads(1)  # a forked process may not use threads that it did not start
     for name in checked(names, assignments()):
-        notebook = SOURCE / name / f"{name}.ipynb"
+        cells = nbformat.read(SOURCE / name / f"{name}.ipynb", as_version=4).cells
         source = Solution("as in the source", set())
         for solution in [source, *solutions((TRIED / f"{name}.py").read_text("utf-8"))]:
             for student in students:
-                yield Result(name, student, solution, lost(notebook, solution, student))
+                yield Result(name, student, solution, lost(cells, solution, student))
