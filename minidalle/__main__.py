@@ -312,7 +312,7 @@ def course_options(course: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--course", type=Path, default=Path("course"), metavar="DIR", help="folder (course)"
         )
-    for command in (release, grade):
+    for command in (release, grade, check):
         command.add_argument(
             "--student", action="append", default=[], metavar="NAME", help="only this one"
         )

@@ -4,7 +4,7 @@ Needs nbgrader: `pip install minidalle[course]`.
 """
 
 import sys
-from collections import defaultdict
+from itertools import groupby
 
 
 def needs_nbgrader() -> None:
@@ -64,17 +64,16 @@ def check(args) -> None:
     needs_nbgrader()
     from minidalle.course.trial import trials
 
-    rows: dict[tuple, list] = defaultdict(list)
-    for result in trials(args.assignment):
-        rows[result.assignment, result.solution.name].append(result)
-    for (assignment, name), own in rows.items():
-        fitting = sum(result.as_expected for result in own)
+    wrong = 0
+    for _, group in groupby(trials(args.assignment, args.student), key=lambda result: result.key):
+        own = list(group)  # the same solution, as several students
+        failed = [result for result in own if not result.as_expected]
         loses = ", ".join(sorted(own[0].solution.loses)) or "nothing"
-        print(f"{assignment}  {name}: loses {loses}, for {fitting} of {len(own)} students")
-        for result in own:
-            if not result.as_expected:
-                lost = "; ".join(f"{k}: {v}" for k, v in sorted(result.lost.items())) or "nothing"
-                print(f"      as {result.student}: {lost}")
-                break
-    if wrong := sum(not result.as_expected for own in rows.values() for result in own):
+        fitting = f"for {len(own) - len(failed)} of {len(own)} students"
+        print(" ".join(own[0].key) + f": loses {loses}, {fitting}", flush=True)
+        for result in failed[:1]:
+            lost = "; ".join(f"{name}: {said}" for name, said in sorted(result.lost.items()))
+            print(f"    as {result.student}, it lost {lost or 'nothing'}", flush=True)
+        wrong += len(failed)
+    if wrong:
         raise ValueError(f"{wrong} trials did not lose just what they should")

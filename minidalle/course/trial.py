@@ -20,7 +20,7 @@ import re
 import signal
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,18 +114,24 @@ class Result:
     lost: dict[str, str]  # test → the error it raised
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Which solution it is."""
+        return self.assignment, self.solution.name
+
+    @property
     def as_expected(self) -> bool:
         return self.lost.keys() == self.solution.loses
 
 
-def trials(names: list[str], students: tuple[str, ...] = STUDENTS) -> Iterator[Result]:
+def trials(names: list[str], students: Sequence[str] = ()) -> Iterator[Result]:
     """Every solution of the assignments, as every student's."""
     import torch
+    import torch.autograd.functional  # here, once, and not in every process
 
     torch.set_num_threads(1)  # a forked process may not use threads that it did not start
     for name in checked(names, assignments()):
         cells = nbformat.read(SOURCE / name / f"{name}.ipynb", as_version=4).cells
         source = Solution("as in the source", set())
         for solution in [source, *solutions((TRIED / f"{name}.py").read_text("utf-8"))]:
-            for student in students:
+            for student in students or STUDENTS:
                 yield Result(name, student, solution, lost(cells, solution, student))
