@@ -20,7 +20,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw abilities test quick lint lab notebooks from-scratch bench-peers performance clean
+.PHONY: help draw abilities test quick lint lab notebooks course from-scratch bench-peers performance clean
 .NOTPARALLEL:
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo 'make notebooks      run all notebooks and save them with their outputs'
 	@echo 'make test           run every test and every notebook'
 	@echo 'make quick          check style and types, and run the quick tests, while you edit'
+	@echo 'make course         try the tests of all assignments on right and wrong solutions'
 	@echo 'make from-scratch   train all four models again, then measure them'
 	@echo 'make performance    time everything against its peers, and write the figures to docs/speed.md'
 	@echo 'make clean          remove .venv and caches; runs/ stays'
@@ -80,6 +81,9 @@ lab: $(VENV)/.lab
 
 notebooks: $(VENV)/.lab
 	$(BIN)/python notebooks/run.py notebooks/*.ipynb notebooks/*/*.ipynb
+
+course: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/minidalle course check $(ARGS)
 
 # Minutes of training on two CPU cores, 20 in all with the steps between. CLIP and the transformer
 # both need only the dVAE, so they train in parallel, on a core each.
