@@ -191,7 +191,7 @@ FLOORS = """
     words bpe masks dvae transformer sampling resnet clip
     runtime logs optimizers training recipes models
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
-    bench commands commands_train __main__
+    bench course commands commands_train commands_course __main__
 """.split()
 APART = {"world": {"minidalle"}, "datasets": {"minidalle", "world", "weights"}}  # know no chapter
 

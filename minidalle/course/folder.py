@@ -23,6 +23,27 @@ from minidalle.files import whole_file
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "notebooks" / "assignments" / "source"
 CONFIG = "nbgrader_config.py"
+SETTINGS = """# What `minidalle course` and nbgrader's own commands do differently from its defaults.
+
+c = get_config()
+c.CourseDirectory.course_id = "minidalle"
+c.OverwriteCells.add_missing_cells = True  # a test that was deleted is run all the same
+c.Autograde.sanitize_preprocessors = [
+    "minidalle.course.execution.Inspect",
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.DeduplicateIds",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.Autograde.autograde_preprocessors = [
+    "minidalle.course.execution.Execute",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+"""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a student: also the name of a folder
 
 
@@ -55,7 +76,8 @@ def students_of(names: list[str], file: Path | None) -> list[str]:
 def prepare(folder: Path, source: Path = SOURCE) -> None:
     """Make a course folder, or bring an old one up to date."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(__file__).with_name(CONFIG), folder / CONFIG)
+    with whole_file(folder / CONFIG) as file:
+        file.write_text(SETTINGS, "utf-8")
     shutil.copytree(source, folder / "source", dirs_exist_ok=True)
 
 
