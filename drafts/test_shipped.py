@@ -1,0 +1,79 @@
+"""The weights under data/tiny and data/small: whole, described, and able to draw."""
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from minidalle import DATA, evaluate, pipeline, weights
+from minidalle.commands import fingerprint
+
+LARGEST = {"tiny": 12_000_000, "small": 24_000_000}  # bytes, all files together
+FILES = ("bpe.json", "clip.safetensors", "dalle.safetensors", "dvae.safetensors")
+MODELS = [DATA / preset / name for preset in LARGEST for name in FILES[1:]]
+
+
+@pytest.fixture(scope="module")
+def models():
+    return pipeline.load_pretrained("tiny")
+
+
+@pytest.mark.parametrize("preset", LARGEST)
+def test_they_are_small_and_listed_with_their_checksums(preset):
+    files = sorted((DATA / preset).iterdir())
+    readme = (DATA / "README.md").read_text("utf-8")
+    assert [path.name for path in files] == list(FILES)
+    assert sum(path.stat().st_size for path in files) <= LARGEST[preset]
+    for path in files:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in readme, path.name
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.name}, {path.stem}")
+def test_each_says_how_it_was_made(path: Path):
+    _, about = weights.read_tensors(path)
+    assert about["command"].startswith(f"minidalle train {path.stem} --preset {path.parent.name} ")
+    assert {"seed", "steps", "minutes", "machine", "date"} <= about.keys()
+
+
+@pytest.mark.parametrize("preset", LARGEST)
+def test_the_same_seed_draws_the_same_candidates(preset):
+    models = pipeline.load_pretrained(preset)
+    few = pipeline.draw(models, "a red star above a blue circle", candidates=2, keep=1)
+    more = pipeline.draw(models, "a red star above a blue circle", candidates=3, keep=3)
+    assert few.codes.tolist() == more.codes[:2].tolist()
+
+
+def test_the_dvae_has_not_collapsed(models):
+    figures = evaluate.reconstruction(models, captions=64, candidates=1, seed=0)
+    assert figures["PSNR, scenes"] > 26 and figures["PSNR, emoji"] > 20
+    assert figures["perplexity / K"] > 0.25
+
+
+@pytest.fixture
+def tables():
+    spec = importlib.util.spec_from_file_location("tables", DATA / "tables.py")
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    return module
+
+
+def test_all_results_are_in_the_readme_and_in_docs(tables):
+    """What `python data/tables.py --write` writes, which marks what missed its goal."""
+    for path, own in tables.tables().items():
+        text = path.read_text("utf-8")
+        for name, table in own.items():
+            assert tables.with_table(text, name, table) == text, f"{path.name}, {name}"
+
+
+def test_a_figure_in_a_table(tables):
+    made_up = {"date": "", "machine": "", "captions": 4, "candidates": 1, "seed": 0,
+               "unseen": {"single samples": 0.5, "single samples ±": 0.25}}  # fmt: skip
+    last = tables.every_measure(made_up)[-1]
+    assert last == "| `unseen: single samples` | 50.0 ± 25.0 % | ≥ 75 % | **missed** |"
+    assert tables.goal(0.8, 0.8) == "80 %" and tables.goal(0.79, 0.8) == "80 %, **missed**"
+
+
+def test_the_figures_are_of_the_shipped_weights():
+    measured = json.loads((DATA / "evaluation.json").read_text("utf-8"))
+    assert measured["weights"] == fingerprint(pipeline.load_pretrained("small"))
