@@ -2,7 +2,7 @@
 
 data/sheet.png: each row is CLIP's best six of 32 candidates of seed 0, without selection by hand.
 None of the captions of scenes was in the training data (`scenes.split`).
-data/best_of.png: the exact rates in data/evaluation.json, which is what
+data/best_of.png: the exact rates in data/evaluation_tiny.json, which is what
 `minidalle evaluate --json` printed.
 data/diversity.png: from the same file, how exact and how varied drawings are at several guidances
 and temperatures; the defaults of `minidalle draw` were chosen from it.
@@ -176,7 +176,7 @@ def written(value: float, percent: bool, error: float | None = None) -> str:
 
 
 if __name__ == "__main__":
-    measured = json.loads((DATA / "evaluation.json").read_text("utf-8"))
+    measured = json.loads((DATA / "evaluation_tiny.json").read_text("utf-8"))
     if "--table" in sys.argv:
         print(results_table(measured))
     else:
