@@ -9,7 +9,7 @@ from minidalle.world.ability import one_in
 from minidalle.world.relations import EMOJI, RELATIONS, ROWS, THINGS, held_out
 from minidalle.world.scenes import COLOURS, SHAPES
 
-FREE = {"across": 18, "background": "white"}
+FREE = {"across": 16, "background": "white"}
 
 
 def test_captions():

@@ -135,7 +135,7 @@ def draw(size: int, background: str, left: int, thing: str, operation: str):
     """A thing in the top half, in a box 32 wide that starts at `left`; the copy in the bottom."""
     ground, original = BACKGROUNDS[background], emoji(THINGS[thing])
     canvas = Canvas(size, ground)
-    canvas.put(original, left + 2, 2, 28)
+    canvas.put(original, left + 4, 4, 24)
     if "night" in operation:
         canvas.put(night(), 0, 32, 64, 32)
     elif operation == "as a sketch":
@@ -147,7 +147,7 @@ def draw(size: int, background: str, left: int, thing: str, operation: str):
         canvas.put(copy, left + 8, 40, 16)
     else:
         for place in (0, 32) if operation == "twice" else (left,):
-            canvas.put(copy, place + 2, 34, 28)
+            canvas.put(copy, place + 4, 36, 24)
     return canvas.picture()
 
 

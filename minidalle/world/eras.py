@@ -21,7 +21,7 @@ from minidalle.world.gadgets import GADGETS, LOOKS, WHITE, disc, made_in
 from minidalle.world.restyled import restyled
 from minidalle.world.things import named
 
-SIDE, FLOOR = 46, 46  # units: the box of a thing, and where the wall ends
+SIDE, FLOOR = 44, 44  # units: the box of a thing, and where the wall ends
 RESTYLED = named(
     *"airplane bicycle bus fire-engine helicopter locomotive motorcycle racing-car rocket".split(),
     *"sailboat scooter skateboard tractor truck castle church house".split(),
@@ -125,7 +125,7 @@ def held_out(facts: Facts) -> bool:
 ERAS = Ability(
     "eras",
     fields={"thing": (*GADGETS, *RESTYLED), "era": tuple(LOOKS)},
-    free={"place": tuple(product((5, 9, 13), (56, 61)))},
+    free={"place": tuple(product((4, 8, 12), (56, 60)))},
     templates=("{a thing} from {era}",),
     draw=draw,
     held_out=held_out,

@@ -89,9 +89,9 @@ def draw(size: int, background: str, across: int, relation: str, **things: str):
     phrases = [things[which] for which in ORDER if which in things]
     if relation in MIRRORED:
         phrases.reverse()
-    side, step, inset = (28, 32, 0) if len(phrases) == 2 else (20, 20, 4)
+    side, step, inset = (24, 32, 4) if len(phrases) == 2 else (20, 20, 4)
     for number, phrase in enumerate(phrases):
-        left, top = 2 + step * number, across + inset
+        left, top = inset + step * number, across + inset
         if MIRRORED.get(relation, relation) == "above":
             left, top = top, left
         canvas.put(thing(phrase), left, top, side)
@@ -125,7 +125,7 @@ def _ability(name: str, order: tuple[str, ...], template: str) -> Ability:
     return Ability(
         name,
         fields={"relation": ("above", "to the left of", *MIRRORED)} | dict.fromkeys(order, THINGS),
-        free={"across": (2, 10, 18, 26, 34), "background": tuple(BACKGROUNDS)},
+        free={"across": (0, 8, 16, 24, 32), "background": tuple(BACKGROUNDS)},
         templates=(template,),
         draw=draw,
         held_out=held_out,

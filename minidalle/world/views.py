@@ -114,7 +114,7 @@ def same_film(facts: Facts) -> Facts:
 VIEWS = Ability(
     "views",
     fields={"thing": (*FRUITS, *PACK), "view": (*INSIDE, "day view", "close-up", "night view")},
-    free={"background": tuple(BACKGROUNDS), "place": tuple(product((6, 10, 14), (8, 12)))},
+    free={"background": tuple(BACKGROUNDS), "place": tuple(product((4, 8, 12), (8, 12)))},
     templates=("{a view} of {a thing}",),
     draw=draw,
     held_out=held_out,
