@@ -51,4 +51,4 @@ def test_the_unseen_operation_is_made_of_two_that_are_seen():
     night, both = halves("at night")[1], halves(UNSEEN)[1]
     middle = np.s_[4:28, 20:44]
     still = (night[middle] == both[middle][::-1]).all(2)
-    assert still.mean() > 0.95  # all but the stars between
+    assert still.mean() > 0.9  # all but the stars between
