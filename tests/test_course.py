@@ -151,20 +151,20 @@ CLASS = {  # student → what is changed in a solved notebook, points of a1, wor
     "good": (lambda cells: None, ALL, None),
     "twice": (twice, ALL, "The cell a1-merge was there 2 times"),
     "deleted": (without_test, ALL, "The cell a1-merge-test was missing"),
-    "order": (reordered, ALL - 3, "in another order"),
-    "edited": (edited, ALL - 3, "The test a1-merge-test had been edited"),
+    "order": (reordered, ALL - 2, "in another order"),
+    "edited": (edited, ALL - 2, "The test a1-merge-test had been edited"),
     "exit": (says("a1-merge", "exit()"), 7, "ended"),
     "killed": (says("a1-merge", "import os; os._exit(0)"), 7, "The cell a1-merge ended Python"),
-    "endless": (says("a1-merge", "while True: pass"), ALL - 3, "was stopped after"),
-    "stubborn": (says("a1-merge", STUBBORN), ALL - 3, "was stopped after"),
+    "endless": (says("a1-merge", "while True: pass"), ALL - 2, "was stopped after"),
+    "stubborn": (says("a1-merge", STUBBORN), ALL - 2, "was stopped after"),
     "deaf": (says("a1-merge", DEAF), 7, "could not be stopped"),
-    "memory": (says("a1-merge", "x = bytearray(1 << 40)"), ALL - 3, None),
+    "memory": (says("a1-merge", "x = bytearray(1 << 40)"), ALL - 2, None),
     "files": (says("a1-merge", "open('../../../stolen.txt', 'w').write('x')"), ALL, None),
     "reads": (says("a1-merge", SEARCH), ALL, None),
     "stripped": (says("a1-count", STRIPPED + WRONG, False), 0, "the tools of tests were changed"),
     "silent": (
         says("a1-count", "get_ipython().showtraceback = lambda *a, **k: None" + WRONG, False),
-        ALL - 3,
+        ALL - 2,
         None,
     ),
     "stderr": (
@@ -176,7 +176,7 @@ CLASS = {  # student → what is changed in a solved notebook, points of a1, wor
     "score": (
         says("a1-count", "def count_pairs(words):\n    get_ipython().displayhook(99)\n"
              "    return {}", False),
-        ALL - 3,
+        ALL - 2,
         None,
     ),
 }  # fmt: skip
@@ -185,7 +185,7 @@ import subprocess
 many = []
 for _ in range(10_000):
     many.append(subprocess.Popen(["sleep", "600"]))"""
-CLASS["processes"] = (says("a1-merge", PROCESSES), ALL - 3, None)
+CLASS["processes"] = (says("a1-merge", PROCESSES), ALL - 2, None)
 FILES = {  # student → the file that was handed in, words of the remark
     "empty": (b"", "is not a notebook"),
     "huge": (b" " * (grading.LARGEST + 1), "MB, more than"),
@@ -257,6 +257,12 @@ def test_the_rest_of_the_class(graded):
     assert float(rows["good"]["of"]) == ALL + WRITTEN and rows["good"]["remarks"] == ""
     assert (course / "feedback" / "good" / "a1" / "a1.html").stat().st_size > 10_000
     assert not (course / "stolen.txt").exists()
+
+
+@pytest.mark.slow
+def test_feedback_says_what_was_wrong_and_shows_no_hidden_test(graded):
+    page = (graded[0] / "feedback" / "order" / "a1" / "a1.html").read_text("utf-8")
+    assert "NameError" in page and "_count_pairs" not in page and "HIDDEN" not in page
 
 
 @pytest.mark.slow

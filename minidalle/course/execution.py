@@ -178,10 +178,12 @@ def kept(outputs: list[NotebookNode], only_errors: bool) -> list[NotebookNode]:
     """What is kept of a cell's outputs.
 
     nbgrader takes a number that a test displays for a mark, and anything written to stderr, such
-    as a warning, for a failure. Neither may decide about points, so of a test only errors remain.
+    as a warning, for a failure. Neither may decide about points, so of a test only the error
+    remains, without the lines of hidden tests that a traceback would show.
     """
     if only_errors:
-        return [output for output in outputs if output.output_type == "error"][:1]
+        errors = [output for output in outputs if output.output_type == "error"][:1]
+        return [failure(error.ename, error.evalue or "see the test above") for error in errors]
     for output in outputs:
         if output.output_type == "stream":
             output.text = output.text[:LONGEST]

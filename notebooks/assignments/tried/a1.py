@@ -23,9 +23,9 @@ def best_pair(counts, names):
     if RULE == "newest":
         return max(pairs, key=lambda pair: pair[::-1])
     if RULE == "longest":
-        return max(pairs, key=lambda pair: (size(pair), text(pair), pair[0]))
+        return max(pairs, key=lambda pair: (size(pair), text(pair), pair))
     if RULE == "shortest":
-        return min(pairs, key=lambda pair: (size(pair), text(pair), -pair[0]))
+        return min(pairs, key=lambda pair: (size(pair), text(pair), -pair[0], -pair[1]))
     return min(pairs, key=lambda pair: (apart(pair), -pair[0], -pair[1]))
 # --- a1-encode
 def encode(word, merges):
@@ -239,3 +239,48 @@ def encode_dropout(word, merges, p, random):
             return tuple(tokens)
         at = min(left, key=lambda i: (rank[tokens[i], tokens[i + 1]], i))
         tokens[at : at + 2] = [256 + rank[tokens[at], tokens[at + 1]]]
+
+# === wrong: the last part of the rule the other way round | loses a1-best-test
+# --- a1-best
+def best_pair(counts, names):
+    text = lambda pair: names[pair[0]] + names[pair[1]]
+    apart = lambda pair: abs(len(names[pair[0]]) - len(names[pair[1]]))
+    order = {
+        "newest": lambda pair: (counts[pair], pair[1], -pair[0]),
+        "longest": lambda pair: (counts[pair], len(text(pair)), text(pair), -pair[0]),
+        "shortest": lambda pair: (counts[pair], -len(text(pair)), [-x for x in text(pair)], -pair[0]),
+        "balanced": lambda pair: (counts[pair], -apart(pair), pair[0], -pair[1]),
+    }
+    return max(counts, key=order[RULE])
+
+# === wrong: pairs that occur once are left, as in the notebook | loses a1-train-test
+# --- a1-train
+def train(text, number):
+    words = Counter(tuple(word.encode()) for word in text.split())
+    names, merges = [bytes([i]) for i in range(256)], []
+    for _ in range(number):
+        counts = count_pairs(words)
+        if not counts or max(counts.values()) < 2:
+            break
+        pair = best_pair(counts, names)
+        merges.append(pair)
+        names.append(names[pair[0]] + names[pair[1]])
+        changed = Counter()
+        for word, times in words.items():
+            changed[tuple(merge(word, pair, len(names) - 1))] += times
+        words = changed
+    return merges
+
+# === wrong: all places of a pair are merged at once, as in the notebook | loses a1-dropout-test
+# --- a1-dropout
+def encode_dropout(word, merges, p, random):
+    tokens, rank = list(word.encode()), {pair: i for i, pair in enumerate(merges)}
+    while True:
+        places = [i for i, pair in enumerate(zip(tokens, tokens[1:])) if pair in rank]
+        left = [i for i in places if not random.random() < p]
+        if not left:
+            return tuple(tokens)
+        best = min(rank[tokens[i], tokens[i + 1]] for i in left)
+        for i in reversed([i for i in left if rank[tokens[i], tokens[i + 1]] == best]):
+            if tuple(tokens[i : i + 2]) == merges[best]:
+                tokens[i : i + 2] = [256 + best]
