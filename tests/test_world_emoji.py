@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minidalle.world import emoji
+from minidalle.world import emoji, emoji_readers, objects
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -221,3 +221,12 @@ def test_builder_normalises_and_pads(builder):
     icons = {"width": 36, "height": 36, "icons": {"flat": {"body": "", "height": 24}}}
     assert 'viewBox="0.0 -6.0 36 36"' in builder.drawing(icons, "flat")
     assert builder.drawing(icons, "absent") is None
+
+
+def test_the_readers_name_pictures_that_they_were_not_fitted_on(pack):
+    new = np.flatnonzero(pack.split == emoji.UNSEEN_COMBINATION)
+    pictures = emoji.compose(objects.pixels()[new], (255, 255, 255))
+    concept, style = emoji_readers.read(pictures)
+    drawn = np.isin(pack.concept[new], emoji_readers.concepts_drawn(pack))
+    assert (style == pack.style[new]).mean() > 0.85  # chance: 0.2
+    assert (concept == pack.concept[new])[drawn].mean() > 0.5  # chance: 1 in 291

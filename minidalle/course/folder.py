@@ -23,7 +23,7 @@ from minidalle.files import whole_file
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "notebooks" / "assignments" / "source"
 CONFIG = "nbgrader_config.py"
-SETTINGS = """# What `minidalle course` does differently from nbgrader, and its own commands with it.
+SETTINGS = """# What differs from nbgrader's defaults, for its own commands too.
 
 c = get_config()
 c.CourseDirectory.course_id = "minidalle"
