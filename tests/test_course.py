@@ -1,5 +1,6 @@
 """The course: a class in which nearly everybody does something else wrong."""
 
+import ast
 import copy
 import csv
 import json
@@ -69,7 +70,7 @@ def test_every_assignment_was_tried(name):
     assert own == set().union(*(solution.loses for solution in found)), "a test nobody fails"
     for cell in tests:
         if cell["cell_type"] == "code":
-            assert text(cell).strip().splitlines()[-1].startswith("assert "), "no mark may be shown"
+            assert isinstance(ast.parse(text(cell)).body[-1], ast.Assert), "no mark may be shown"
 
 
 @pytest.mark.slow
@@ -161,7 +162,7 @@ CLASS = {  # student → what is changed in a solved notebook, points of a1, wor
     "memory": (says("a1-merge", "x = bytearray(1 << 40)"), ALL - 2, None),
     "files": (says("a1-merge", "open('../../../stolen.txt', 'w').write('x')"), ALL, None),
     "reads": (says("a1-merge", SEARCH), ALL, None),
-    "stripped": (says("a1-count", STRIPPED + WRONG, False), 0, "the tools of tests were changed"),
+    "stripped": (says("a1-count", STRIPPED + WRONG, False), 0, "what tests rely on was changed"),
     "silent": (
         says("a1-count", "get_ipython().showtraceback = lambda *a, **k: None" + WRONG, False),
         ALL - 2,
