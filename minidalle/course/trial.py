@@ -126,7 +126,8 @@ class Result:
 def trials(names: list[str], students: Sequence[str] = ()) -> Iterator[Result]:
     """Every solution of the assignments, as every student's."""
     import torch
-    import torch.autograd.functional  # here, once, and not in every process
+    import torch._dynamo  # here, once: every process's first optimiser would load it
+    import torch.autograd.functional
 
     torch.set_num_threads(1)  # a forked process may not use threads that it did not start
     for name in checked(names, assignments()):
