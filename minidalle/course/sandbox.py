@@ -29,7 +29,13 @@ NAMESPACES = ("--user", "--map-root-user", "--net", "--pid", "--mount", "--ipc",
 START = ("unshare", *NAMESPACES, "--fork", "--kill-child=KILL", "--")
 NO_POWERS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--")
 DEVICES = ("null", "zero", "full", "random", "urandom")
-QUIET = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "MPLBACKEND": "agg", "HOME": "/tmp"}
+QUIET = {
+    "USER": "student",
+    "OMP_NUM_THREADS": "1",
+    "TQDM_DISABLE": "1",
+    "MPLBACKEND": "agg",
+    "HOME": "/tmp",
+}
 HERE = Path(minidalle.__file__).resolve().parent  # the package
 
 

@@ -17,7 +17,6 @@ cells one after the other in a process of their own.
 import multiprocessing
 import os
 import re
-import signal
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -85,7 +84,6 @@ def lost(cells: list[NotebookNode], solution: Solution, student: str) -> dict[st
 
 def _execute(cells: list[NotebookNode], solution: Solution, student: str, answer) -> None:
     """Execute the cells and send what those that failed said."""
-    signal.alarm(SECONDS)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     warnings.simplefilter("error")  # nbgrader by itself takes a warning for a failure
     failed, names = {}, {"__name__": "__main__"}
