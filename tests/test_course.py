@@ -58,6 +58,12 @@ def test_solutions_are_read_from_a_file():
             trial.solutions(bad)
 
 
+def test_a_change_must_fit_the_source():
+    for text in ("#- x = 3\n#+ x = 4\n", "#- x\n#+ z\n"):
+        with pytest.raises(ValueError, match="stands [02] times"):
+            trial.written_out(text, "x = 1\nx\nx\n")
+
+
 @pytest.mark.parametrize("name", folder.assignments())
 def test_every_assignment_was_tried(name):
     found = trial.solutions((trial.TRIED / f"{name}.py").read_text("utf-8"))

@@ -3,12 +3,16 @@
 Beside the sources lies, for each assignment, a file of solutions in notebooks/assignments/tried.
 A right one, however it is written, must get full marks. A wrong one holds one misconception and
 must lose the points of its own test, and of no test that does not depend on it. Cells that a
-solution does not have are those of the source.
+solution does not have are those of the source. A cell is written out, or what it changes in that
+of the source: lines taken away, which must stand there once, and those in their place.
 
     # === right: with slices
+    # --- a1-merge
+    def merge(word, pair, new): ...
     # === wrong: counts words, not how often they occur | loses a1-count-test
     # --- a1-count
-    def count_pairs(words): ...
+    #-             counts[pair] += times
+    #+             counts[pair] += 1
 
 A cell is worth its points if it raises nothing, as in nbgrader, so it is enough to execute the
 cells one after the other in a process of their own.
@@ -34,6 +38,8 @@ STUDENTS = ("ada", "ben", "cleo", "dan", "eva")  # whose variants differ
 SECONDS = 120  # for a whole notebook
 SOLUTION = re.compile(r"^# === (right|wrong): (.+?)(?: \| loses (.+))?$")
 CELL = re.compile(r"^# --- (\S+)$")
+CHANGE = re.compile(r"((?:^#- .*\n)+)((?:^#\+ .*\n)*)", re.MULTILINE)
+MARKS = re.compile(r"^ *### (?:BEGIN|END) SOLUTION *\n", re.MULTILINE)
 
 
 @dataclass
@@ -66,6 +72,27 @@ def solutions(text: str) -> list[Solution]:
     return found
 
 
+def written_out(text: str, source: str) -> str:
+    """A solution's cell, given that of the source. Raises ValueError for a change that fits not.
+
+    >>> written_out("#- x = 1\\n#+ x = 2\\n", "x = 1\\ny = 3\\n")
+    'x = 2\\ny = 3\\n'
+    """
+    changes = CHANGE.findall(text)
+    if not changes:
+        return text
+    for away, instead in changes:
+        away, instead = (
+            re.sub("^#[-+] ", "", lines, flags=re.MULTILINE) for lines in (away, instead)
+        )
+        if source.count(away) != 1:
+            raise ValueError(
+                f"{away!r} stands {source.count(away)} times in the cell of the source"
+            )
+        source = source.replace(away, instead)
+    return source
+
+
 def lost(cells: list[NotebookNode], solution: Solution, student: str) -> dict[str, str]:
     """The tests that a solution fails as this student's, and what they say."""
     context = multiprocessing.get_context("fork")  # what is imported already need not be again
@@ -95,8 +122,10 @@ def _execute(cells: list[NotebookNode], solution: Solution, student: str, answer
             name = about.get("grade_id", "a cell without a name")
             if cell.cell_type != "code":
                 continue
+            source = MARKS.sub("", cell.source + "\n")
+            source = written_out(solution.cells.get(name, source), source)
             try:
-                exec(compile(solution.cells.get(name, cell.source), name, "exec"), names)
+                exec(compile(source, name, "exec"), names)
             except Exception as error:
                 failed[name if about.get("grade") else f"({name})"] = repr(error)
     answer.send(failed)

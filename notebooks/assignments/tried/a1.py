@@ -120,16 +120,8 @@ def best_pair(counts, names):
 
 # === wrong: in aaa both pairs are merged | loses a1-merge-test
 # --- a1-merge
-def merge(word, pair, new):
-    merged, i = [], 0
-    while i < len(word):
-        if tuple(word[i : i + 2]) == tuple(pair):
-            merged.append(new)
-            i += 1 if tuple(word[i + 1 : i + 3]) == tuple(pair) else 2
-        else:
-            merged.append(word[i])
-            i += 1
-    return tuple(merged)
+#-             i += 2
+#+             i += 1 if tuple(word[i + 1 : i + 3]) == tuple(pair) else 2
 
 # === wrong: only the first occurrence is merged | loses a1-merge-test
 # --- a1-merge
@@ -141,35 +133,13 @@ def merge(word, pair, new):
 
 # === wrong: the last token is forgotten | loses a1-merge-test
 # --- a1-merge
-def merge(word, pair, new):
-    merged, i = [], 0
-    while i < len(word) - 1:
-        if tuple(word[i : i + 2]) == tuple(pair):
-            merged.append(new)
-            i += 2
-        else:
-            merged.append(word[i])
-            i += 1
-    return tuple(merged)
+#-     while i < len(word):
+#+     while i < len(word) - 1:
 
 # === wrong: the first merge gets number 255 | loses a1-train-test
 # --- a1-train
-def train(text, number):
-    words = Counter(tuple(word.encode()) for word in text.split())
-    names, merges = [bytes([i]) for i in range(256)], []
-    for _ in range(number):
-        counts = count_pairs(words)
-        if not counts:
-            break
-        pair = best_pair(counts, names)
-        merges.append(pair)
-        new = len(names) - 1
-        names.append(names[pair[0]] + names[pair[1]])
-        changed = Counter()
-        for word, times in words.items():
-            changed[tuple(merge(word, pair, new))] += times
-        words = changed
-    return merges
+#-         new = len(names)
+#+         new = len(names) - 1
 
 # === wrong: words that become equal replace each other | loses a1-train-test
 # --- a1-train
@@ -203,20 +173,15 @@ def train(text, number):
 
 # === wrong: the leftmost pair first, whenever it was learnt | loses a1-encode-test
 # --- a1-encode
-def encode(word, merges):
-    tokens, rank = tuple(word.encode()), {pair: i for i, pair in enumerate(merges)}
-    while pairs := [pair for pair in zip(tokens, tokens[1:]) if pair in rank]:
-        tokens = tuple(merge(tokens, pairs[0], 256 + rank[pairs[0]]))
-    return tokens
+#-         pair = min(pairs, key=rank.get)
+#-         tokens = tuple(merge(tokens, pair, 256 + rank[pair]))
+#+         tokens = tuple(merge(tokens, pairs[0], 256 + rank[pairs[0]]))
 
 # === wrong: letters, not bytes | loses a1-encode-test
 # --- a1-encode
-def encode(word, merges):
-    tokens, rank = tuple(map(ord, word)), {pair: i for i, pair in enumerate(merges)}
-    while pairs := [pair for pair in zip(tokens, tokens[1:]) if pair in rank]:
-        pair = min(pairs, key=rank.get)
-        tokens = tuple(merge(tokens, pair, 256 + rank[pair]))
-    return tokens
+#-     """"ab", [(97, 98)] → (256,)."""
+#-     tokens, rank = tuple(word.encode()), {pair: i for i, pair in enumerate(merges)}
+#+     tokens, rank = tuple(map(ord, word)), {pair: i for i, pair in enumerate(merges)}
 
 # === wrong: each merge is drawn once, for the whole word | loses a1-dropout-test
 # --- a1-dropout
@@ -230,15 +195,8 @@ def encode_dropout(word, merges, p, random):
 
 # === wrong: kept with probability p | loses a1-dropout-test
 # --- a1-dropout
-def encode_dropout(word, merges, p, random):
-    tokens, rank = list(word.encode()), {pair: i for i, pair in enumerate(merges)}
-    while True:
-        places = [i for i, pair in enumerate(zip(tokens, tokens[1:])) if pair in rank]
-        left = [i for i in places if random.random() < p]
-        if not left:
-            return tuple(tokens)
-        at = min(left, key=lambda i: (rank[tokens[i], tokens[i + 1]], i))
-        tokens[at : at + 2] = [256 + rank[tokens[at], tokens[at + 1]]]
+#-         left = [i for i in places if not random.random() < p]
+#+         left = [i for i in places if random.random() < p]
 
 # === wrong: the last part of the rule the other way round | loses a1-best-test
 # --- a1-best
@@ -255,32 +213,19 @@ def best_pair(counts, names):
 
 # === wrong: pairs that occur once are left, as in the notebook | loses a1-train-test
 # --- a1-train
-def train(text, number):
-    words = Counter(tuple(word.encode()) for word in text.split())
-    names, merges = [bytes([i]) for i in range(256)], []
-    for _ in range(number):
-        counts = count_pairs(words)
-        if not counts or max(counts.values()) < 2:
-            break
-        pair = best_pair(counts, names)
-        merges.append(pair)
-        names.append(names[pair[0]] + names[pair[1]])
-        changed = Counter()
-        for word, times in words.items():
-            changed[tuple(merge(word, pair, len(names) - 1))] += times
-        words = changed
-    return merges
+#-         if not counts:
+#+         if not counts or max(counts.values()) < 2:
+#
+#-         new = len(names)
+#
+#-             changed[tuple(merge(word, pair, new))] += times
+#+             changed[tuple(merge(word, pair, len(names) - 1))] += times
 
 # === wrong: all places of a pair are merged at once, as in the notebook | loses a1-dropout-test
 # --- a1-dropout
-def encode_dropout(word, merges, p, random):
-    tokens, rank = list(word.encode()), {pair: i for i, pair in enumerate(merges)}
-    while True:
-        places = [i for i, pair in enumerate(zip(tokens, tokens[1:])) if pair in rank]
-        left = [i for i in places if not random.random() < p]
-        if not left:
-            return tuple(tokens)
-        best = min(rank[tokens[i], tokens[i + 1]] for i in left)
-        for i in reversed([i for i in left if rank[tokens[i], tokens[i + 1]] == best]):
-            if tuple(tokens[i : i + 2]) == merges[best]:
-                tokens[i : i + 2] = [256 + best]
+#-         at = min(left, key=lambda i: (rank[tokens[i], tokens[i + 1]], i))
+#-         tokens[at : at + 2] = [256 + rank[tokens[at], tokens[at + 1]]]
+#+         best = min(rank[tokens[i], tokens[i + 1]] for i in left)
+#+         for i in reversed([i for i in left if rank[tokens[i], tokens[i + 1]] == best]):
+#+             if tuple(tokens[i : i + 2]) == merges[best]:
+#+                 tokens[i : i + 2] = [256 + best]

@@ -251,15 +251,9 @@ def order(height, width):
 
 # === wrong: the column before the row | loses a3-order-test
 # --- a3-order
-def order(height, width):
-    key = {
-        "snake": lambda r, c: (r, -c if r % 2 else c),
-        "interlaced": lambda r, c: (r % 2, r, c),
-        "checkerboard": lambda r, c: ((r + c) % 2, r, c),
-        "diagonals": lambda r, c: (r + c, r),
-    }[SCAN]
-    cells = sorted(((r, c) for r in range(height) for c in range(width)), key=lambda cell: key(*cell))
-    return [(c, r) for r, c in cells]
+#-     return sorted(((r, c) for r in range(height) for c in range(width)), key=lambda cell: key(*cell))
+#+     cells = sorted(((r, c) for r in range(height) for c in range(width)), key=lambda cell: key(*cell))
+#+     return [(c, r) for r, c in cells]
 
 # === wrong: text is read from left to right, as in the library | loses a3-text-test
 # --- a3-text
@@ -336,64 +330,38 @@ def line_mask(kind, height, width):
 
 # === wrong: only up and to the left | loses a3-near-test
 # --- a3-near
-def near_mask(height, width):
-    row, column = torch.tensor(order(height, width)).T
-    down, right = row[:, None] - row, column[:, None] - column
-    sees = {
-        "dilated": (down <= 2) & (right % 2 == 0) & (right <= 4),
-        "diamond": down + right <= 3,
-        "knight": (down * right == 2) | (down + right == 0),
-        "flat": (down <= 1) & (right <= 3),
-    }[NEAR]
-    return (sees & (down >= 0) & (right >= 0)).tril()
+#-     down, right = (row[:, None] - row).abs(), (column[:, None] - column).abs()
+#+     down, right = row[:, None] - row, column[:, None] - column
+#
+#-     return sees.tril()
+#+     return (sees & (down >= 0) & (right >= 0)).tril()
 
 # === wrong: the neighbourhood wraps round | loses a3-near-test
 # --- a3-near
-def near_mask(height, width):
-    row, column = torch.tensor(order(height, width)).T
-    down, right = (row[:, None] - row).abs(), (column[:, None] - column).abs()
-    sees = lambda right: {
-        "dilated": (down <= 2) & (right % 2 == 0) & (right <= 4),
-        "diamond": down + right <= 3,
-        "knight": (down * right == 2) | (down + right == 0),
-        "flat": (down <= 1) & (right <= 3),
-    }[NEAR]
-    return (sees(right) | sees(width - right)).tril()
+#-     sees = {
+#+     sees = lambda right: {
+#
+#-     return sees.tril()
+#+     return (sees(right) | sees(width - right)).tril()
 
 # === wrong: the whole neighbourhood, cells that are not written yet too | loses a3-near-test
 # --- a3-near
-def near_mask(height, width):
-    row, column = torch.tensor(order(height, width)).T
-    down, right = (row[:, None] - row).abs(), (column[:, None] - column).abs()
-    return {
-        "dilated": (down <= 2) & (right % 2 == 0) & (right <= 4),
-        "diamond": down + right <= 3,
-        "knight": (down * right == 2) | (down + right == 0),
-        "flat": (down <= 1) & (right <= 3),
-    }[NEAR]
+#-     sees = {
+#+     return {
+#
+#-     return sees.tril()
 
 # === wrong: places in reading order | loses a3-near-test
 # --- a3-near
-def near_mask(height, width):
-    place = torch.arange(height * width)
-    row, column = place // width, place % width
-    down, right = (row[:, None] - row).abs(), (column[:, None] - column).abs()
-    sees = {
-        "dilated": (down <= 2) & (right % 2 == 0) & (right <= 4),
-        "diamond": down + right <= 3,
-        "knight": (down * right == 2) | (down + right == 0),
-        "flat": (down <= 1) & (right <= 3),
-    }[NEAR]
-    return sees.tril()
+#-     """The mask (N, N) of the neighbours written earlier, and the cell itself."""
+#-     row, column = torch.tensor(order(height, width)).T
+#+     place = torch.arange(height * width)
+#+     row, column = place // width, place % width
 
 # === wrong: summaries are seen before they are written | loses a3-summary-test
 # --- a3-summary
-def summary_mask(height, width):
-    row, column = torch.tensor(order(height, width)).T
-    tile = row // TILE[0] * width + column // TILE[1]
-    same = tile[:, None] == tile
-    summary = ~(same.tril(-1) if SUMMARY == "first" else same.triu(1)).any(1)
-    return same.tril() | (summary & ~same)
+#-     return (same | summary).tril()
+#+     return same.tril() | (summary & ~same)
 
 # === wrong: the summary of the own tile only | loses a3-summary-test
 # --- a3-summary
@@ -404,21 +372,13 @@ def summary_mask(height, width):
 
 # === wrong: rows and columns of a tile exchanged | loses a3-summary-test
 # --- a3-summary
-def summary_mask(height, width):
-    row, column = torch.tensor(order(height, width)).T
-    tile = row // TILE[1] * width + column // TILE[0]
-    same = tile[:, None] == tile
-    summary = ~(same.tril(-1) if SUMMARY == "first" else same.triu(1)).any(1)
-    return (same | summary).tril()
+#-     tile = row // TILE[0] * width + column // TILE[1]
+#+     tile = row // TILE[1] * width + column // TILE[0]
 
 # === wrong: tiles that are cut off have no summary | loses a3-summary-test
 # --- a3-summary
-def summary_mask(height, width):
-    row, column = torch.tensor(order(height, width)).T
-    tile = row // TILE[0] * width + column // TILE[1]
-    same = tile[:, None] == tile
-    summary = ~(same.tril(-1) if SUMMARY == "first" else same.triu(1)).any(1)
-    return (same | summary & (same.sum(1) == TILE[0] * TILE[1])).tril()
+#-     return (same | summary).tril()
+#+     return (same | summary & (same.sum(1) == TILE[0] * TILE[1])).tril()
 
 # === wrong: not divided by the root of d | loses a3-attend-test
 # --- a3-attend

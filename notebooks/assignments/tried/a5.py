@@ -338,26 +338,22 @@ def choose(logits, u, V=0, temperature=1.0, top_k=None, top_p=None, own=False):
 
 # === wrong: what stays is not divided by its sum | loses a5-choose-test
 # --- a5-choose
-def choose(logits, u, V=0, temperature=1.0, top_k=None, top_p=None, own=False):
-    logits = logits[:, V:].double()
-    p = (logits / temperature).softmax(-1)
-    if top_k is not None:
-        p = p.where(logits >= logits.topk(min(top_k, p.shape[1])).values[:, -1:], 0)
-    if top_p is not None:
-        ranked, code = p.sort(dim=-1, descending=True, stable=True)
-        p = torch.zeros_like(p).scatter(-1, code, ranked.where(ranked.cumsum(-1) - ranked < top_p, 0))
-    if own:
-        p = p.where(stays(p), 0)
-    codes = torch.arange(p.shape[1]).expand_as(p)
-    line = {
-        "likeliest first": p.argsort(dim=-1, descending=True, stable=True),
-        "likeliest last": p.argsort(dim=-1, stable=True),
-        "backwards": codes.flip(-1),
-        "even first": torch.cat([codes[:, ::2], codes[:, 1::2]], -1),
-    }[LINE]
-    ends = p.gather(-1, line).cumsum(-1)
-    at = (ends <= u[:, None]).sum(-1, keepdim=True).clamp(max=p.shape[1] - 1)
-    return line.gather(-1, at)[:, 0]
+#-         least = logits.topk(min(top_k, logits.shape[1])).values[:, -1:]
+#-         p = p.where(logits >= least, 0)
+#-         p = p / p.sum(-1, keepdim=True)
+#+         p = p.where(logits >= logits.topk(min(top_k, p.shape[1])).values[:, -1:], 0)
+#
+#-         ranked = ranked.where(ranked.cumsum(-1) - ranked < top_p, 0)
+#-         p = torch.zeros_like(p).scatter(-1, code, ranked)
+#-         p = p / p.sum(-1, keepdim=True)
+#+         p = torch.zeros_like(p).scatter(-1, code, ranked.where(ranked.cumsum(-1) - ranked < top_p, 0))
+#
+#-         p = p.where(stays(p), 0)
+#-         p = p / p.sum(-1, keepdim=True)
+#+         p = p.where(stays(p), 0)
+#
+#-     at = torch.searchsorted(ends, u[:, None] * ends[:, -1:], right=True)
+#+     at = (ends <= u[:, None]).sum(-1, keepdim=True).clamp(max=p.shape[1] - 1)
 
 # === wrong: divided by the sum only once, at the end | loses a5-choose-test
 # --- a5-choose
@@ -466,36 +462,21 @@ class Cache:
 
 # === wrong: all caches share their memory | loses a5-cache-test
 # --- a5-cache
-class Cache:
-    kept = {}
-
-    def __init__(self, model, text):
-        self.model, self.length = model, 0
-        self.kept.clear()
-        self.append(model.embed_text(text[None]))
-
-    def append(self, x):
-        new = slice(self.length, self.length + x.shape[1])
-        for layer, block in enumerate(self.model.blocks):
-            x = block(x, self.model.mask(layer)[new, : new.stop], partial(self.attend, layer))
-        self.length = new.stop
-        return x
-
-    def attend(self, layer, q, k, v, mask):
-        if layer in self.kept:
-            keys, values = (kept.expand(len(q), -1, -1, -1) for kept in self.kept[layer])
-            k, v = torch.cat([keys, k], 2), torch.cat([values, v], 2)
-        self.kept[layer] = k, v
-        return attention(q, k, v, mask)
-
-    def back(self, n):
-        for layer, (k, v) in self.kept.items():
-            self.kept[layer] = k[:, :, :n], v[:, :, :n]
-        self.length = n
-
-    def pick(self, rows):
-        for layer, (k, v) in self.kept.items():
-            self.kept[layer] = k[rows], v[rows]
+#-     """The keys and values of one caption's candidates."""
+#+     kept = {}
+#+ 
+#
+#-         self.model, self.length, self.kept = model, 0, {}
+#+         self.model, self.length = model, 0
+#+         self.kept.clear()
+#
+#-         self.kept = {layer: (k[:, :, :n], v[:, :, :n]) for layer, (k, v) in self.kept.items()}
+#+         for layer, (k, v) in self.kept.items():
+#+             self.kept[layer] = k[:, :, :n], v[:, :, :n]
+#
+#-         self.kept = {layer: (k[rows], v[rows]) for layer, (k, v) in self.kept.items()}
+#+         for layer, (k, v) in self.kept.items():
+#+             self.kept[layer] = k[rows], v[rows]
 
 # === wrong: pick moves keys and leaves values | loses a5-cache-test
 # --- a5-cache
@@ -519,31 +500,13 @@ class Cache(sampling.Cache):
 
 # === wrong: new positions get the first rows of the mask | loses a5-cache-test
 # --- a5-cache
-class Cache:
-    def __init__(self, model, text):
-        self.model, self.length, self.kept = model, 0, {}
-        self.append(model.embed_text(text[None]))
-
-    def append(self, x):
-        stop = self.length + x.shape[1]
-        for layer, block in enumerate(self.model.blocks):
-            x = block(x, self.model.mask(layer)[: x.shape[1], :stop], partial(self.attend, layer))
-        self.length = stop
-        return x
-
-    def attend(self, layer, q, k, v, mask):
-        if layer in self.kept:
-            keys, values = (kept.expand(len(q), -1, -1, -1) for kept in self.kept[layer])
-            k, v = torch.cat([keys, k], 2), torch.cat([values, v], 2)
-        self.kept[layer] = k, v
-        return attention(q, k, v, mask)
-
-    def back(self, n):
-        self.kept = {layer: (k[:, :, :n], v[:, :, :n]) for layer, (k, v) in self.kept.items()}
-        self.length = n
-
-    def pick(self, rows):
-        self.kept = {layer: (k[rows], v[rows]) for layer, (k, v) in self.kept.items()}
+#-         new = slice(self.length, self.length + x.shape[1])
+#+         stop = self.length + x.shape[1]
+#
+#-             x = block(x, self.model.mask(layer)[new, : new.stop], partial(self.attend, layer))
+#-         self.length = new.stop
+#+             x = block(x, self.model.mask(layer)[: x.shape[1], :stop], partial(self.attend, layer))
+#+         self.length = stop
 
 # === wrong: guidance on probabilities | loses a5-guided-test
 # --- a5-guided
@@ -587,17 +550,12 @@ def guided(told, untold, n, N):
 
 # === wrong: forbidden codes get score 0 | loses a5-draw-test
 # --- a5-draw
-def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
-    B, N = u.shape
-    codes, places = torch.zeros(B, N, dtype=torch.long), model.places()
-    caches, x = [Cache(model, frame) for frame in (text, null_text)], model.start_of_image.expand(B, -1)
-    for n in range(N):
-        x = (x + places[n])[:, None]
-        told, untold = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in caches)
-        scores = guided(told, untold, n, N).masked_fill(~allowed[n], 0)
-        codes[:, n] = choose(scores, u[:, n], temperature=temperature, top_k=top_k)
-        x = model.code_embedding(codes[:, n])
-    return codes
+#-     caches = [Cache(model, frame) for frame in (text, null_text)]
+#-     x = model.start_of_image.expand(B, -1)
+#+     caches, x = [Cache(model, frame) for frame in (text, null_text)], model.start_of_image.expand(B, -1)
+#
+#-         scores = guided(told, untold, n, N).masked_fill(~allowed[n], -math.inf)
+#+         scores = guided(told, untold, n, N).masked_fill(~allowed[n], 0)
 
 # === wrong: top-k counts forbidden codes | loses a5-draw-test
 # --- a5-draw
@@ -632,65 +590,48 @@ def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
 
 # === wrong: one cache for both branches | loses a5-draw-test
 # --- a5-draw
-def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
-    B, N = u.shape
-    codes, places = torch.zeros(B, N, dtype=torch.long), model.places()
-    cache, x = Cache(model, text), model.start_of_image.expand(B, -1)
-    for n in range(N):
-        x, length = (x + places[n])[:, None], len(text) + n
-        told = model.image_head(model.norm(cache.append(x)[:, -1]))
-        cache.back(length)
-        untold = model.image_head(model.norm(cache.append(x)[:, -1]))
-        scores = guided(told, untold, n, N).masked_fill(~allowed[n], -math.inf)
-        codes[:, n] = choose(scores, u[:, n], temperature=temperature, top_k=top_k)
-        x = model.code_embedding(codes[:, n])
-    return codes
+#-     caches = [Cache(model, frame) for frame in (text, null_text)]
+#-     x = model.start_of_image.expand(B, -1)
+#+     cache, x = Cache(model, text), model.start_of_image.expand(B, -1)
+#
+#-         x = (x + places[n])[:, None]
+#-         told, untold = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in caches)
+#+         x, length = (x + places[n])[:, None], len(text) + n
+#+         told = model.image_head(model.norm(cache.append(x)[:, -1]))
+#+         cache.back(length)
+#+         untold = model.image_head(model.norm(cache.append(x)[:, -1]))
 
 # === wrong: the branches are exchanged | loses a5-draw-test
 # --- a5-draw
-def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
-    B, N = u.shape
-    codes, places = torch.zeros(B, N, dtype=torch.long), model.places()
-    caches, x = [Cache(model, frame) for frame in (text, null_text)], model.start_of_image.expand(B, -1)
-    for n in range(N):
-        x = (x + places[n])[:, None]
-        untold, told = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in caches)
-        scores = guided(told, untold, n, N).masked_fill(~allowed[n], -math.inf)
-        codes[:, n] = choose(scores, u[:, n], temperature=temperature, top_k=top_k)
-        x = model.code_embedding(codes[:, n])
-    return codes
+#-     caches = [Cache(model, frame) for frame in (text, null_text)]
+#-     x = model.start_of_image.expand(B, -1)
+#+     caches, x = [Cache(model, frame) for frame in (text, null_text)], model.start_of_image.expand(B, -1)
+#
+#-         told, untold = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in caches)
+#+         untold, told = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in caches)
 
 # === wrong: the caches are not reset between pictures | loses a5-draw-test
 # --- a5-draw
-CACHES = {}
-
-def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
-    B, N = u.shape
-    codes, places = torch.zeros(B, N, dtype=torch.long), model.places()
-    if model not in CACHES:
-        CACHES[model] = [Cache(model, frame) for frame in (text, null_text)]
-    x = model.start_of_image.expand(B, -1)
-    for n in range(N):
-        x = (x + places[n])[:, None]
-        told, untold = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in CACHES[model])
-        scores = guided(told, untold, n, N).masked_fill(~allowed[n], -math.inf)
-        codes[:, n] = choose(scores, u[:, n], temperature=temperature, top_k=top_k)
-        x = model.code_embedding(codes[:, n])
-    return codes
+#- def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
+#+ CACHES = {}
+#+ 
+#+ def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
+#
+#-     caches = [Cache(model, frame) for frame in (text, null_text)]
+#+     if model not in CACHES:
+#+         CACHES[model] = [Cache(model, frame) for frame in (text, null_text)]
+#
+#-         told, untold = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in caches)
+#+         told, untold = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in CACHES[model])
 
 # === wrong: the same random numbers for all candidates | loses a5-draw-test
 # --- a5-draw
-def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
-    B, N = u.shape
-    codes, places = torch.zeros(B, N, dtype=torch.long), model.places()
-    caches, x = [Cache(model, frame) for frame in (text, null_text)], model.start_of_image.expand(B, -1)
-    for n in range(N):
-        x = (x + places[n])[:, None]
-        told, untold = (model.image_head(model.norm(cache.append(x)[:, -1])) for cache in caches)
-        scores = guided(told, untold, n, N).masked_fill(~allowed[n], -math.inf)
-        codes[:, n] = choose(scores, u[:1, n].expand(B), temperature=temperature, top_k=top_k)
-        x = model.code_embedding(codes[:, n])
-    return codes
+#-     caches = [Cache(model, frame) for frame in (text, null_text)]
+#-     x = model.start_of_image.expand(B, -1)
+#+     caches, x = [Cache(model, frame) for frame in (text, null_text)], model.start_of_image.expand(B, -1)
+#
+#-         codes[:, n] = choose(scores, u[:, n], temperature=temperature, top_k=top_k)
+#+         codes[:, n] = choose(scores, u[:1, n].expand(B), temperature=temperature, top_k=top_k)
 
 # === wrong: no cache | loses a5-draw-test
 # --- a5-draw
@@ -705,12 +646,8 @@ def draw(model, text, null_text, allowed, u, temperature=1.0, top_k=None):
 
 # === wrong: rows and columns exchanged | loses a5-scan-test
 # --- a5-scan
-def scan(h, w):
-    grid = torch.arange(h * w).view(h, w)
-    lines = grid.T if SCAN.startswith("rows") else grid
-    if SCAN in ("rows up", "columns left"):
-        lines = lines.flip(0)
-    return [place for i, line in enumerate(lines.tolist()) for place in (line[::-1] if i % 2 else line)]
+#-     lines = grid if SCAN.startswith("rows") else grid.T
+#+     lines = grid.T if SCAN.startswith("rows") else grid
 
 # === wrong: the direction depends on the number of the row, not on the turn | loses a5-scan-test
 # --- a5-scan
@@ -725,32 +662,24 @@ def scan(h, w):
 
 # === wrong: rows and columns of the rectangle exchanged | loses a5-fill-test
 # --- a5-fill
-def fill(model, text, codes, box, u, temperature=1.0):
-    codes, side, places = codes.clone(), model.config.grid, model.places()
-    left, top, width, height = box
-    cache, x = Cache(model, text), model.start_of_image.expand(len(codes), -1)
-    for place in scan(side, side):
-        seen = cache.append((x + places[place])[:, None])[:, -1]
-        row, column = divmod(place, side)
-        if top <= row < top + height and left <= column < left + width:
-            codes[:, place] = choose(model.image_head(model.norm(seen)), u[:, place], temperature=temperature)
-        x = model.code_embedding(codes[:, place])
-    return codes
+#-     top, left, height, width = box
+#+     left, top, width, height = box
+#
+#-             logits = model.image_head(model.norm(seen))
+#-             codes[:, place] = choose(logits, u[:, place], temperature=temperature)
+#+             codes[:, place] = choose(model.image_head(model.norm(seen)), u[:, place], temperature=temperature)
 
 # === wrong: everything after the first redrawn place is drawn anew | loses a5-fill-test
 # --- a5-fill
-def fill(model, text, codes, box, u, temperature=1.0):
-    codes, side, places = codes.clone(), model.config.grid, model.places()
-    top, left, height, width = box
-    cache, x, begun = Cache(model, text), model.start_of_image.expand(len(codes), -1), False
-    for place in scan(side, side):
-        seen = cache.append((x + places[place])[:, None])[:, -1]
-        row, column = divmod(place, side)
-        begun = begun or (top <= row < top + height and left <= column < left + width)
-        if begun:
-            codes[:, place] = choose(model.image_head(model.norm(seen)), u[:, place], temperature=temperature)
-        x = model.code_embedding(codes[:, place])
-    return codes
+#-     cache, x = Cache(model, text), model.start_of_image.expand(len(codes), -1)
+#+     cache, x, begun = Cache(model, text), model.start_of_image.expand(len(codes), -1), False
+#
+#-         if top <= row < top + height and left <= column < left + width:
+#-             logits = model.image_head(model.norm(seen))
+#-             codes[:, place] = choose(logits, u[:, place], temperature=temperature)
+#+         begun = begun or (top <= row < top + height and left <= column < left + width)
+#+         if begun:
+#+             codes[:, place] = choose(model.image_head(model.norm(seen)), u[:, place], temperature=temperature)
 
 # === wrong: a place sees its own given code | loses a5-fill-test
 # --- a5-fill
@@ -782,28 +711,20 @@ def fill(model, text, codes, box, u, temperature=1.0):
 
 # === wrong: positions by step, not by place | loses a5-fill-test
 # --- a5-fill
-def fill(model, text, codes, box, u, temperature=1.0):
-    codes, side, places = codes.clone(), model.config.grid, model.places()
-    top, left, height, width = box
-    cache, x = Cache(model, text), model.start_of_image.expand(len(codes), -1)
-    for n, place in enumerate(scan(side, side)):
-        seen = cache.append((x + places[n])[:, None])[:, -1]
-        row, column = divmod(place, side)
-        if top <= row < top + height and left <= column < left + width:
-            codes[:, place] = choose(model.image_head(model.norm(seen)), u[:, place], temperature=temperature)
-        x = model.code_embedding(codes[:, place])
-    return codes
+#-     for place in scan(side, side):
+#-         seen = cache.append((x + places[place])[:, None])[:, -1]
+#+     for n, place in enumerate(scan(side, side)):
+#+         seen = cache.append((x + places[n])[:, None])[:, -1]
+#
+#-             logits = model.image_head(model.norm(seen))
+#-             codes[:, place] = choose(logits, u[:, place], temperature=temperature)
+#+             codes[:, place] = choose(model.image_head(model.norm(seen)), u[:, place], temperature=temperature)
 
 # === wrong: random numbers by step, not by place | loses a5-fill-test
 # --- a5-fill
-def fill(model, text, codes, box, u, temperature=1.0):
-    codes, side, places = codes.clone(), model.config.grid, model.places()
-    top, left, height, width = box
-    cache, x = Cache(model, text), model.start_of_image.expand(len(codes), -1)
-    for n, place in enumerate(scan(side, side)):
-        seen = cache.append((x + places[place])[:, None])[:, -1]
-        row, column = divmod(place, side)
-        if top <= row < top + height and left <= column < left + width:
-            codes[:, place] = choose(model.image_head(model.norm(seen)), u[:, n], temperature=temperature)
-        x = model.code_embedding(codes[:, place])
-    return codes
+#-     for place in scan(side, side):
+#+     for n, place in enumerate(scan(side, side)):
+#
+#-             logits = model.image_head(model.norm(seen))
+#-             codes[:, place] = choose(logits, u[:, place], temperature=temperature)
+#+             codes[:, place] = choose(model.image_head(model.norm(seen)), u[:, n], temperature=temperature)

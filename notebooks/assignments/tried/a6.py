@@ -244,33 +244,27 @@ def loss(pictures, captions, extra, groups, scales):
 
 # === wrong: a temperature, cosines are divided by it | loses a6-loss-test
 # --- a6-loss
-def loss(pictures, captions, extra, groups, scales):
-    alike = groups[:, None] == groups
-    def direction(asked, answers, wrong, scale):
-        candidates = F.normalize(torch.cat([answers, wrong]), dim=-1)
-        logs = (F.normalize(asked, dim=-1) @ candidates.T / scale).log_softmax(-1)[:, : len(asked)]
-        if RIGHT == "any":
-            return -logs.masked_fill(~alike, -math.inf).logsumexp(-1).mean()
-        return -((logs * alike).sum(-1) / alike.sum(-1)).mean()
-    none = extra[:0]
-    return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0]) + (
-        1 - WEIGHT
-    ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-         logs = (scale * F.normalize(asked, dim=-1) @ candidates.T).log_softmax(-1)[:, : len(asked)]
+#+         logs = (F.normalize(asked, dim=-1) @ candidates.T / scale).log_softmax(-1)[:, : len(asked)]
+#
+#-     about_pictures = direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0])
+#-     about_captions = direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-     return WEIGHT * about_pictures + (1 - WEIGHT) * about_captions
+#+     return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0]) + (
+#+         1 - WEIGHT
+#+     ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
 
 # === wrong: the extra ones come first, and the right answers are still on the diagonal | loses a6-loss-test
 # --- a6-loss
-def loss(pictures, captions, extra, groups, scales):
-    alike = groups[:, None] == groups
-    def direction(asked, answers, wrong, scale):
-        candidates = F.normalize(torch.cat([wrong, answers]), dim=-1)
-        logs = (scale * F.normalize(asked, dim=-1) @ candidates.T).log_softmax(-1)[:, : len(asked)]
-        if RIGHT == "any":
-            return -logs.masked_fill(~alike, -math.inf).logsumexp(-1).mean()
-        return -((logs * alike).sum(-1) / alike.sum(-1)).mean()
-    none = extra[:0]
-    return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0]) + (
-        1 - WEIGHT
-    ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-         candidates = F.normalize(torch.cat([answers, wrong]), dim=-1)
+#+         candidates = F.normalize(torch.cat([wrong, answers]), dim=-1)
+#
+#-     about_pictures = direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0])
+#-     about_captions = direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-     return WEIGHT * about_pictures + (1 - WEIGHT) * about_captions
+#+     return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0]) + (
+#+         1 - WEIGHT
+#+     ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
 
 # === wrong: the extra ones are negatives in both directions | loses a6-loss-test
 # --- a6-loss
@@ -297,48 +291,36 @@ def loss(pictures, captions, extra, groups, scales):
 
 # === wrong: the softmax goes over the questions, not over the candidates | loses a6-loss-test
 # --- a6-loss
-def loss(pictures, captions, extra, groups, scales):
-    alike = groups[:, None] == groups
-    def direction(asked, answers, wrong, scale):
-        candidates = F.normalize(torch.cat([answers, wrong]), dim=-1)
-        logs = (scale * F.normalize(asked, dim=-1) @ candidates.T).log_softmax(0)[:, : len(asked)]
-        if RIGHT == "any":
-            return -logs.masked_fill(~alike, -math.inf).logsumexp(-1).mean()
-        return -((logs * alike).sum(-1) / alike.sum(-1)).mean()
-    none = extra[:0]
-    return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0]) + (
-        1 - WEIGHT
-    ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-         logs = (scale * F.normalize(asked, dim=-1) @ candidates.T).log_softmax(-1)[:, : len(asked)]
+#+         logs = (scale * F.normalize(asked, dim=-1) @ candidates.T).log_softmax(0)[:, : len(asked)]
+#
+#-     about_pictures = direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0])
+#-     about_captions = direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-     return WEIGHT * about_pictures + (1 - WEIGHT) * about_captions
+#+     return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0]) + (
+#+         1 - WEIGHT
+#+     ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
 
 # === wrong: the scales of the two directions are exchanged | loses a6-loss-test
 # --- a6-loss
-def loss(pictures, captions, extra, groups, scales):
-    alike = groups[:, None] == groups
-    def direction(asked, answers, wrong, scale):
-        candidates = F.normalize(torch.cat([answers, wrong]), dim=-1)
-        logs = (scale * F.normalize(asked, dim=-1) @ candidates.T).log_softmax(-1)[:, : len(asked)]
-        if RIGHT == "any":
-            return -logs.masked_fill(~alike, -math.inf).logsumexp(-1).mean()
-        return -((logs * alike).sum(-1) / alike.sum(-1)).mean()
-    none = extra[:0]
-    return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[1]) + (
-        1 - WEIGHT
-    ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[0])
+#-     about_pictures = direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0])
+#-     about_captions = direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-     return WEIGHT * about_pictures + (1 - WEIGHT) * about_captions
+#+     return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[1]) + (
+#+         1 - WEIGHT
+#+     ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[0])
 
 # === wrong: the mean of logarithms and the logarithm of the sum are confused | loses a6-loss-test
 # --- a6-loss
-def loss(pictures, captions, extra, groups, scales):
-    alike = groups[:, None] == groups
-    def direction(asked, answers, wrong, scale):
-        candidates = F.normalize(torch.cat([answers, wrong]), dim=-1)
-        logs = (scale * F.normalize(asked, dim=-1) @ candidates.T).log_softmax(-1)[:, : len(asked)]
-        if RIGHT == "share":
-            return -logs.masked_fill(~alike, -math.inf).logsumexp(-1).mean()
-        return -((logs * alike).sum(-1) / alike.sum(-1)).mean()
-    none = extra[:0]
-    return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0]) + (
-        1 - WEIGHT
-    ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-         if RIGHT == "any":
+#+         if RIGHT == "share":
+#
+#-     about_pictures = direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0])
+#-     about_captions = direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
+#-     return WEIGHT * about_pictures + (1 - WEIGHT) * about_captions
+#+     return WEIGHT * direction(pictures, captions, extra if EXTRA == "captions" else none, scales[0]) + (
+#+         1 - WEIGHT
+#+     ) * direction(captions, pictures, extra if EXTRA == "pictures" else none, scales[1])
 
 # === wrong: the logarithm of a softmax that has underflowed | loses a6-loss-test
 # --- a6-loss
@@ -396,36 +378,17 @@ def gradient(cosines, groups, scale):
 
 # === wrong: averaged before they are normalised | loses a6-ensemble-test
 # --- a6-ensemble
-def ensemble(ways):
-    found = []
-    for features in ways:
-        near = F.normalize(features, dim=-1) @ F.normalize(features.mean(0), dim=0)
-        weights = torch.ones_like(near)
-        if COMBINE == "drop":
-            weights[near.argmin()] = 0
-        elif COMBINE == "double":
-            weights[near.argmax()] = 2
-        else:
-            weights = (10 * near).exp()
-        found.append(F.normalize(weights @ features, dim=0))
-    return torch.stack(found)
+#-         unit = F.normalize(features, dim=-1)
+#-         near = unit @ F.normalize(unit.mean(0), dim=0)  # (W,)
+#+         near = F.normalize(features, dim=-1) @ F.normalize(features.mean(0), dim=0)
+#
+#-         found.append(F.normalize(weights @ unit, dim=0))
+#+         found.append(F.normalize(weights @ features, dim=0))
 
 # === wrong: a mean of unit features is thought to have length one | loses a6-ensemble-test
 # --- a6-ensemble
-def ensemble(ways):
-    found = []
-    for features in ways:
-        unit = F.normalize(features, dim=-1)
-        near = unit @ F.normalize(unit.mean(0), dim=0)
-        weights = torch.ones_like(near)
-        if COMBINE == "drop":
-            weights[near.argmin()] = 0
-        elif COMBINE == "double":
-            weights[near.argmax()] = 2
-        else:
-            weights = (10 * near).exp()
-        found.append(weights @ unit / weights.sum())
-    return torch.stack(found)
+#-         found.append(F.normalize(weights @ unit, dim=0))
+#+         found.append(weights @ unit / weights.sum())
 
 # === wrong: the plain mean of the paper | loses a6-ensemble-test
 # --- a6-ensemble
@@ -434,12 +397,8 @@ def ensemble(ways):
 
 # === wrong: the softmax goes over the pictures | loses a6-name-test
 # --- a6-name
-def name(pictures, classes, scale, prior):
-    scores = scale * F.normalize(pictures, dim=-1) @ classes.T
-    probabilities = (scores + prior.log()).softmax(dim=0)
-    (first, second), best = probabilities.topk(2).values.T, probabilities.argmax(-1)
-    unsure = {"half": first < 0.5, "lead": first - second < 0.25, "odds": first < 2 * second}[UNSURE]
-    return probabilities, best.masked_fill(unsure, -1)
+#-     probabilities = (scores + prior.log()).softmax(dim=-1)
+#+     probabilities = (scores + prior.log()).softmax(dim=0)
 
 # === wrong: the most probable picture for each class | loses a6-name-test
 # --- a6-name
@@ -450,21 +409,13 @@ def name(pictures, classes, scale, prior):
 
 # === wrong: the prior is added to the scores without a logarithm | loses a6-name-test
 # --- a6-name
-def name(pictures, classes, scale, prior):
-    scores = scale * F.normalize(pictures, dim=-1) @ classes.T
-    probabilities = (scores + prior).softmax(dim=-1)
-    (first, second), best = probabilities.topk(2).values.T, probabilities.argmax(-1)
-    unsure = {"half": first < 0.5, "lead": first - second < 0.25, "odds": first < 2 * second}[UNSURE]
-    return probabilities, best.masked_fill(unsure, -1)
+#-     probabilities = (scores + prior.log()).softmax(dim=-1)
+#+     probabilities = (scores + prior).softmax(dim=-1)
 
 # === wrong: the prior is multiplied in after the softmax, and the sum is no longer one | loses a6-name-test
 # --- a6-name
-def name(pictures, classes, scale, prior):
-    scores = scale * F.normalize(pictures, dim=-1) @ classes.T
-    probabilities = scores.softmax(dim=-1) * prior
-    (first, second), best = probabilities.topk(2).values.T, probabilities.argmax(-1)
-    unsure = {"half": first < 0.5, "lead": first - second < 0.25, "odds": first < 2 * second}[UNSURE]
-    return probabilities, best.masked_fill(unsure, -1)
+#-     probabilities = (scores + prior.log()).softmax(dim=-1)
+#+     probabilities = scores.softmax(dim=-1) * prior
 
 # === wrong: the pictures are taken for unit features | loses a6-name-test
 # --- a6-name
