@@ -20,6 +20,8 @@ from minidalle.world import reader
 from minidalle.world.ability import Facts
 from minidalle.world.outfits import GARMENTS, OUTFITS
 
+SAMPLES = 8  # of each caption, at most
+
 Read = Callable[[list[Request]], Iterable[list[Facts]]]  # what is seen in each drawing of each
 
 
@@ -33,7 +35,7 @@ def failures(
     """Rates of two kinds of failure, in single samples."""
 
     def read(requests: list[Request]) -> Iterator[list[Facts]]:
-        drawings = draw(models, requests, candidates, keep=1)
+        drawings = draw(models, requests, min(candidates, SAMPLES), keep=1)
         for drawing in tqdm(drawings, desc="failures", total=len(requests)):
             pictures = to_uint8(drawing.pictures).numpy()
             yield [seen.facts for seen in reader.examine(OUTFITS, pictures)]
