@@ -223,18 +223,25 @@ class CLIP(nn.Module):
         std = images.new_tensor(CLIP_STD).view(3, 1, 1)
         return self.visual((images - mean) / std)
 
-    def encode_text(self, text: Tensor) -> Tensor:
-        """Framed captions (B, T ≤ text_len) of ids → features (B, E), not normalised.
+    def text_states(self, text: Tensor) -> Tensor:
+        """Framed captions (B, T ≤ text_len) of ids → the last layer at each position: (B, T, D).
 
-        The feature is read where the caption ends. Attention is causal, so nothing after that has
-        an effect, and a batch may be cut after its longest caption to save time.
         Raises ValueError for another shape, another dtype or an id outside the vocabulary.
         """
         length, last = self.config.text_len, self.config.vocab_size - 1
         right_kind = not text.is_floating_point() and text.ndim == 2 and text.shape[1] <= length
         expect(text, f"ids (B, T ≤ {length}) from 0 to {last}", right_kind, 0, last)
         x = self.token_embedding(text) + self.positional_embedding[: text.shape[1]]  # (B, T, D)
-        x = self.ln_final(self.transformer(x))
+        return self.ln_final(self.transformer(x))
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        """Framed captions (B, T ≤ text_len) of ids → features (B, E), not normalised.
+
+        The feature is read where the caption ends. Attention is causal, so nothing after that has
+        an effect, and a batch may be cut after its longest caption to save time.
+        Raises ValueError as `text_states` does.
+        """
+        x = self.text_states(text)
         rows = torch.arange(len(x), device=x.device)
         return x[rows, end_positions(text, self.config.end)] @ self.text_projection  # (B, E)
 

@@ -14,6 +14,7 @@ so the model learns where captions end. Ramesh et al. 2021, section 2.2 and appe
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -137,8 +138,18 @@ class DALLE(nn.Module):
         return text_loss / 8 + image_loss * 7 / 8, parts
 
 
+class Sizes(Protocol):
+    """What a configuration says about its stack of blocks."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def depth(self) -> int: ...
+
+
 def initial(
-    name: str, shape: torch.Size, config: DALLEConfig, generator: torch.Generator | None = None
+    name: str, shape: torch.Size, config: Sizes, generator: torch.Generator | None = None
 ) -> Tensor:
     """The initial values of a parameter, by its name.
 

@@ -4,15 +4,17 @@
 64×64, 256×256 and 1024×1024; `tiny` draws 32×32, 64×64 and 128×128 and trains on two CPU cores.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
 class TextConfig:
     """The decoder's own encoder of captions, as in GLIDE."""
 
-    vocab_size: int = 49408  # all text ids, special tokens included
-    length: int = 256  # T
+    vocab_size: int = 50257  # all text ids, special tokens included
+    end: int = 50256  # the first id ≥ this ends a caption
+    text_len: int = 256  # T
     width: int = 2048
     depth: int = 24
     heads: int = 32
@@ -36,3 +38,53 @@ class UNetConfig:
     def channels(self) -> int:
         """Channels of a place of the noisy picture."""
         return 3 * self.patch**2
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """The diffusion prior, a causal transformer over T + 4 positions."""
+
+    embed: int = 768  # E, size of CLIP's shared space
+    text_width: int = 768  # of CLIP's text encoder
+    text_len: int = 77  # T
+    width: int = 2048  # D
+    depth: int = 24
+    heads: int = 32
+    times: int = 1000
+
+
+@dataclass(frozen=True)
+class ARPriorConfig:
+    """The autoregressive prior: T + 2 positions, then the numbers of the embedding one by one."""
+
+    embed: int = 1024  # E
+    text_width: int = 1024
+    text_len: int = 256  # T
+    components: int = 319  # P, of the embedding that are kept
+    buckets: int = 1024  # K, values of a component
+    width: int = 2048  # D
+    depth: int = 24
+    heads: int = 26
+
+
+def nested(owner: Any, name: str, kind: type) -> None:
+    """Make a field that was read from a file, a dict, a config again."""
+    value = getattr(owner, name)
+    if isinstance(value, dict):
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        object.__setattr__(owner, name, kind(**values))
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The decoder: a U-Net that is told an embedding and a caption."""
+
+    unet: UNetConfig = field(default_factory=lambda: UNetConfig(context=2048))
+    text: TextConfig = TextConfig()
+    embed: int = 768  # E, size of CLIP's shared space
+    tokens: int = 4  # context tokens that the embedding becomes
+    times: int = 1000
+
+    def __post_init__(self) -> None:
+        nested(self, "unet", UNetConfig)
+        nested(self, "text", TextConfig)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 Share: TypeAlias = "float | Tensor"  # ᾱ
 KINDS = ("eps", "x0", "v")  # what a network may predict
@@ -44,6 +44,15 @@ def q_sample(x0: Tensor, eps: Tensor, alpha_bar: Share) -> Tensor:
     """x_t from a picture and noise, at once for any time (Ho et al. 2020, eq. 4)."""
     a, b = roots(alpha_bar)
     return a * x0 + b * eps
+
+
+def noise_of(generators: Sequence[Generator], shape: Sequence[int], like: Tensor) -> Tensor:
+    """Gaussian noise (B, *shape) on the device of `like`, row i drawn by generator i.
+
+    So a picture does not depend on those that are drawn with it.
+    """
+    rows = [torch.randn(*shape, generator=generator) for generator in generators]
+    return torch.stack(rows).to(like.device)
 
 
 def roots(alpha_bar: Share) -> tuple[Share, Share]:

@@ -1,0 +1,129 @@
+"""The decoder: from an embedding, and the caption, to a picture of 32×32 (64×64 in the paper).
+
+A diffusion model of pixels. The embedding of the picture to be drawn is added to the time, and
+becomes four tokens besides those of the caption, which the decoder encodes with a transformer of
+its own; attention sees all of them. In training the embedding is hidden in a tenth of the examples
+and the caption in half of them, so that guidance can compare (Ramesh et al. 2022, section 2.1).
+B batch, T text tokens, E size of CLIP's space, D condition, C channels of a context token.
+"""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from minidalle.clip import Transformer, end_positions
+from minidalle.dalle2 import diffusion
+from minidalle.dalle2.config import DecoderConfig
+from minidalle.dalle2.meaning import Whitening
+from minidalle.dalle2.unet import UNet
+
+PREDICTS = "v"
+
+
+class Decoder(nn.Module):
+    """A U-Net that is told an embedding and a caption."""
+
+    config_class = DecoderConfig
+
+    def __init__(self, config: DecoderConfig):
+        super().__init__()
+        self.config = config
+        text, E, C, D = config.text, config.embed, config.unet.context, 4 * config.unet.widths[0]
+        self.whiten = Whitening(E)
+        self.no_embedding = nn.Parameter(torch.zeros(E))
+        self.condition, self.tokens = nn.Linear(E, D), nn.Linear(E, config.tokens * C)
+        self.token_embedding = nn.Embedding(text.vocab_size, text.width)
+        self.position = nn.Parameter(text.width**-0.5 * torch.randn(text.text_len, text.width))
+        self.no_token = nn.Parameter(text.width**-0.5 * torch.randn(text.width))
+        self.encoder = Transformer(text.width, text.depth, text.heads, causal=False)
+        self.norm = nn.LayerNorm(text.width)
+        self.caption, self.context = nn.Linear(text.width, D), nn.Linear(text.width, C)
+        self.unet = UNet(config.unet)
+        nn.init.normal_(self.token_embedding.weight, std=text.width**-0.5)
+        alpha_bars = diffusion.cosine_alpha_bars(config.times).float()
+        self.register_buffer("alpha_bars", alpha_bars, persistent=False)
+
+    def told(
+        self, embedding: Tensor, text: Tensor, embedding_known: Tensor, text_known: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Condition (B, D) and context (B, tokens + T, C) for the U-Net.
+
+        embedding (B, E); text (B, T) framed captions. Where `…_known` (B,) is False, it is hidden.
+        """
+        white = torch.where(embedding_known[:, None], self.whiten(embedding), self.no_embedding)
+        shown = (text < self.config.text.end) & text_known[:, None]
+        words = torch.where(shown[..., None], self.token_embedding(text), self.no_token)
+        words = self.norm(self.encoder(words + self.position[: text.shape[1]]))  # (B, T, width)
+        last = words[torch.arange(len(text)), end_positions(text, self.config.text.end)]
+        extra = self.tokens(white).unflatten(-1, (self.config.tokens, -1))
+        context = torch.cat([extra, self.context(words)], dim=1)
+        return self.condition(white) + self.caption(last), context
+
+    def forward(
+        self, images: Tensor, embedding: Tensor, text: Tensor, eps: Tensor, t: Tensor,
+        embedding_known: Tensor, text_known: Tensor,
+    ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
+        """Pictures (B, 3, H, W) in [0, 1] and noise like them, times (B,).
+
+        Returns the mean squared error of v, and its mean over the noisier half of the times, where
+        it is decided what is drawn, and over the other, which is about details.
+        """
+        x0, alpha_bar = 2 * images - 1, self.alpha_bars[t].view(-1, 1, 1, 1)
+        x = diffusion.q_sample(x0, eps, alpha_bar)
+        told = self.told(embedding, text, embedding_known, text_known)
+        wanted = diffusion.target(PREDICTS, x0, eps, alpha_bar)
+        losses = (self.unet(x, t, *told) - wanted).square().mean((1, 2, 3))
+        noisy = t >= self.config.times // 2
+        parts = {
+            name: (losses.detach() * some).sum() / some.sum().clamp(min=1)
+            for name, some in (("noisy", noisy), ("clear", ~noisy))
+        }
+        return losses.mean(), parts
+
+
+def noise_in(
+    decoder: Decoder, embedding: Tensor, text: Tensor, guidance: float = 1.0
+) -> diffusion.Predict:
+    """The function (x, t) → ε for these embeddings (B, E) and captions (B, T)."""
+    yes = torch.ones(len(text), dtype=torch.bool, device=text.device)
+    told, copies = decoder.told(embedding, text, yes, yes), 1 if guidance == 1 else 2
+    if copies == 2:
+        untold = decoder.told(embedding, text, ~yes, ~yes)
+        told = tuple(torch.cat(pair) for pair in zip(told, untold))
+
+    def predict(x: Tensor, t: int) -> Tensor:
+        alpha_bar, x = float(decoder.alpha_bars[t]), torch.cat([x] * copies)
+        times = torch.full((len(x),), t, device=x.device)
+        eps = diffusion.to_eps(PREDICTS, decoder.unet(x, times, *told), x, alpha_bar)
+        if copies == 1:
+            return eps
+        conditional, unconditional = eps.chunk(2)
+        return diffusion.guided(conditional, unconditional, guidance)
+
+    return predict
+
+
+@torch.no_grad()
+def decode(
+    decoder: Decoder,
+    embedding: Tensor,
+    text: Tensor,
+    generators: list[Generator],
+    steps: int = 25,
+    guidance: float = 2.0,
+    eta: float = 0.0,
+) -> Tensor:
+    """Draw a picture of each embedding (B, E) and caption (B, T): (B, 3, H, W) in [0, 1].
+
+    All randomness of picture i comes from generator i.
+    """
+    size = decoder.config.unet.image_size
+
+    def noise() -> Tensor:
+        return diffusion.noise_of(generators, (3, size, size), embedding)
+
+    predict = noise_in(decoder, embedding, text, guidance)
+    times = diffusion.times_of(steps, decoder.config.times)
+    *_, (_, _, x) = diffusion.denoise(
+        predict, noise(), times, decoder.alpha_bars, eta, noise, largest=1.0
+    )
+    return ((x + 1) / 2).clamp(0, 1)
