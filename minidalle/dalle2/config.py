@@ -88,3 +88,19 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         nested(self, "unet", UNetConfig)
         nested(self, "text", TextConfig)
+
+
+@dataclass(frozen=True)
+class UpsamplerConfig:
+    """A U-Net without attention that is given a small picture and draws a larger one."""
+
+    unet: UNetConfig = field(
+        default_factory=lambda: UNetConfig(256, 3, 1, (320, 640, 960, 1280), 3, ())
+    )
+    factor: int = 4  # sides of the large picture per side of the small one
+    corruption: str = "blur"  # of the small picture, in training: "blur" or "bsr"
+    crop: int = 64  # pixels a side of the large picture that training sees
+    times: int = 1000
+
+    def __post_init__(self) -> None:
+        nested(self, "unet", UNetConfig)

@@ -1,0 +1,118 @@
+"""Edits, variations, and ways from one picture to another.
+
+All of them use a trained decoder as it is. What a picture *means* is its embedding; everything else
+about it, such as the place of each thing, is the noise that DDIM inversion finds (Ramesh et al.
+2022, section 3). B batch, E size of CLIP's space, T text tokens.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from minidalle.dalle2 import diffusion
+from minidalle.dalle2.decoder import Decoder, noise_in
+
+
+@torch.no_grad()
+def redraw(
+    decoder: Decoder,
+    pictures: Tensor,
+    mask: Tensor,
+    embedding: Tensor,
+    text: Tensor,
+    generators: list[Generator],
+    steps: int = 25,
+    guidance: float = 2.0,
+    resamples: int = 4,
+) -> Tensor:
+    """Draw the masked part of pictures (B, 3, H, W) in [0, 1] anew; the rest stays as it is.
+
+    mask (B, 1, H, W) bool: True where to draw. At every time the known pixels are put in, as noisy
+    as they would be then, and the step is repeated `resamples` times, so that the new part can
+    adapt to the old (Lugmayr et al. 2022, RePaint, algorithm 1).
+    """
+    known = 2 * pictures - 1
+    predict = noise_in(decoder, embedding, text, guidance)
+
+    def noise() -> Tensor:
+        return diffusion.noise_of(generators, known.shape[1:], known)
+
+    times = diffusion.times_of(steps, decoder.config.times)
+    shares = [float(decoder.alpha_bars[t]) for t in times] + [1.0]
+    x = noise()
+    for t, alpha_bar, before in zip(times, shares, shares[1:]):
+        for i in range(resamples):
+            eps = predict(x, t)
+            x0 = diffusion.to_x0("eps", eps, x, alpha_bar).clamp(-1, 1)
+            eps = diffusion.to_eps("x0", x0, x, alpha_bar)
+            x = diffusion.ddim_step(x, eps, alpha_bar, before, 1.0, noise())
+            x = torch.where(mask, x, diffusion.q_sample(known, noise(), before))
+            if before == 1:
+                break
+            if i + 1 < resamples:
+                x = diffusion.renoise(x, noise(), before, alpha_bar)
+    return torch.where(mask, (x + 1) / 2, pictures).clamp(0, 1)
+
+
+@torch.no_grad()
+def inverted(
+    decoder: Decoder, pictures: Tensor, embedding: Tensor, text: Tensor, steps: int = 50
+) -> Tensor:
+    """The noise (B, 3, H, W) from which the decoder would draw these pictures."""
+    predict = noise_in(decoder, embedding, text)
+    times = diffusion.times_of(steps, decoder.config.times)
+    *_, (_, x) = diffusion.invert(predict, 2 * pictures - 1, times, decoder.alpha_bars)
+    return x
+
+
+@torch.no_grad()
+def drawn_from(
+    decoder: Decoder,
+    noise: Tensor,
+    embedding: Tensor,
+    text: Tensor,
+    generators: list[Generator] | None = None,
+    steps: int = 50,
+    guidance: float = 1.0,
+    eta: float = 0.0,
+) -> Tensor:
+    """Draw from given noise (B, 3, H, W): with η = 0 what was inverted, with more a variation."""
+    predict = noise_in(decoder, embedding, text, guidance)
+    times = diffusion.times_of(steps, decoder.config.times)
+
+    def fresh() -> Tensor:
+        return diffusion.noise_of(generators or [], noise.shape[1:], noise)
+
+    way = diffusion.denoise(predict, noise, times, decoder.alpha_bars, eta, fresh, largest=1.0)
+    *_, (_, _, x) = way
+    return ((x + 1) / 2).clamp(0, 1)
+
+
+def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
+    """The point at a share of the way from a to b (…, E) along a great circle, not a chord.
+
+    Halfway along a chord two noises would have √½ of the length that noise has.
+
+    >>> a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    >>> slerp(a, b, 1 / 3)
+    tensor([0.8660, 0.5000])
+    """
+    cosine = F.cosine_similarity(a, b, dim=-1).clamp(-1 + 1e-6, 1 - 1e-6)[..., None]
+    angle = cosine.acos()
+    return (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
+
+
+def text_diff(embedding: Tensor, before: Tensor, after: Tensor, share: float) -> Tensor:
+    """Turn an embedding (B, E) of a picture as its caption was changed (section 3.3).
+
+    before, after (B, E): embeddings of the caption that describes the picture and of another one.
+    The share of the way to their difference; the paper goes as far as a quarter to a half.
+    """
+    return slerp(embedding, F.normalize(after - before, dim=-1), share)
+
+
+def angle_between(a: Tensor, b: Tensor) -> Tensor:
+    """In degrees, of (…, E): (…)."""
+    return F.cosine_similarity(a, b, dim=-1).clamp(-1, 1).acos() * 180 / math.pi
