@@ -14,6 +14,13 @@ from torch import nn
 from minidalle import clip, dvae, recipes, transformer, weights
 from minidalle.bpe import BPE
 from minidalle.config import PRESETS, Preset, TrainConfig
+from minidalle.dalle2 import recipes as recipes_2
+from minidalle.dalle2.ar_prior import ARPrior
+from minidalle.dalle2.config import PRESETS as PRESETS_2
+from minidalle.dalle2.decoder import Decoder
+from minidalle.dalle2.prior import Prior
+from minidalle.dalle2.unet import Layer
+from minidalle.dalle2.upsample import Upsampler
 from minidalle.training import Job
 
 
@@ -60,10 +67,49 @@ def train_dalle(request: Request, bpe: BPE, dvae: dvae.DVAE) -> Job:
     return recipes.dalle_job(config, request.train, request.data, request.seed, bpe, dvae, *how)
 
 
+def train_prior(request: Request, bpe: BPE, clip: clip.CLIP) -> Job:
+    return priors(request, request.sizes.prior, bpe, clip)
+
+
+def train_ar_prior(request: Request, bpe: BPE, clip: clip.CLIP) -> Job:
+    return priors(request, request.sizes.ar_prior, bpe, clip)
+
+
+def priors(request: Request, config, bpe: BPE, clip: clip.CLIP) -> Job:
+    c = clip.config
+    config = replace(config, embed=c.embed, text_width=c.text_width, text_len=c.text_len)
+    return recipes_2.prior_job(config, request.train, request.data, request.seed, bpe, clip)
+
+
+def train_decoder(request: Request, bpe: BPE, clip: clip.CLIP) -> Job:
+    c = clip.config
+    text = replace(
+        request.sizes.decoder.text, vocab_size=c.vocab_size, end=c.end, text_len=c.text_len
+    )
+    config = replace(request.sizes.decoder, text=text, embed=c.embed)
+    return recipes_2.decoder_job(config, request.train, request.data, request.seed, bpe, clip)
+
+
+def train_up64(request: Request) -> Job:
+    how = request.train, request.data, request.seed
+    return recipes_2.upsampler_job("up64", request.sizes.up64, *how)
+
+
+def train_up128(request: Request) -> Job:
+    how = request.train, request.data, request.seed
+    return recipes_2.upsampler_job("up128", request.sizes.up128, *how)
+
+
 ROWS = (
     Row("dvae", dvae.DVAE, train_dvae, (), dvae.ResBlock, PRESETS),
     Row("clip", clip.CLIP, train_clip, ("bpe", "dvae"), clip.Block, PRESETS),
     Row("dalle", transformer.DALLE, train_dalle, ("bpe", "dvae"), transformer.Block, PRESETS),
+    # The second DALL·E.
+    Row("prior", Prior, train_prior, ("bpe", "clip"), transformer.Block, PRESETS_2),
+    Row("ar_prior", ARPrior, train_ar_prior, ("bpe", "clip"), transformer.Block, PRESETS_2),
+    Row("decoder", Decoder, train_decoder, ("bpe", "clip"), Layer, PRESETS_2),
+    Row("up64", Upsampler, train_up64, (), Layer, PRESETS_2),
+    Row("up128", Upsampler, train_up128, (), Layer, PRESETS_2),
 )
 MODELS = {row.name: row for row in ROWS}
 

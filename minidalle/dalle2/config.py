@@ -5,7 +5,10 @@
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+
+from minidalle.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -104,3 +107,67 @@ class UpsamplerConfig:
 
     def __post_init__(self) -> None:
         nested(self, "unet", UNetConfig)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All models of one size, and how each is trained."""
+
+    prior: PriorConfig
+    ar_prior: ARPriorConfig
+    decoder: DecoderConfig
+    up64: UpsamplerConfig
+    up128: UpsamplerConfig
+    train: dict[str, TrainConfig]
+
+
+def _tiny() -> Preset:
+    """32×32 pixels, then 64×64 and 128×128; minutes on two CPU cores for each model."""
+    unet = UNetConfig(32, 0, 2, (64, 128), 2, (8,), head_width=32, groups=16, context=128)
+    text = TextConfig(
+        vocab_size=1024 + 1 + 32, end=1024 + 1, text_len=32, width=128, depth=3, heads=4
+    )
+    larger = UNetConfig(64, 3, 2, (32, 64), 1, (), groups=8)
+    largest = UNetConfig(128, 3, 4, (64, 64), 1, (), groups=8)
+    train = partial(TrainConfig, betas=(0.9, 0.99), ema_decay=0.999)
+    return Preset(
+        PriorConfig(128, 128, 32, width=128, depth=4, heads=4),
+        ARPriorConfig(128, 128, 32, components=20, buckets=64, width=128, depth=4, heads=4),
+        DecoderConfig(unet, text, embed=128),
+        UpsamplerConfig(larger, factor=2, corruption="blur", crop=16),
+        UpsamplerConfig(largest, factor=2, corruption="bsr", crop=32),
+        {
+            "prior": train(4_000, 64, lr=1e-3, weight_decay=0.02),
+            "ar_prior": train(4_000, 64, lr=1e-3, weight_decay=0.02),
+            "decoder": train(20_000, 32, lr=1e-3, weight_decay=0.01),
+            "up64": train(3_000, 64, lr=1e-3),
+            "up128": train(3_000, 64, lr=1e-3),
+        },
+    )
+
+
+def _paper() -> Preset:
+    """Appendix C, table 3: 64×64 pixels, then 256×256 and 1024×1024."""
+    last = UNetConfig(1024, 3, 1, (192, 192, 384, 384, 768, 768), 2, ())
+    unet = partial(TrainConfig, betas=(0.9, 0.999), ema_decay=0.9999)
+    return Preset(
+        PriorConfig(),
+        ARPriorConfig(),
+        DecoderConfig(),
+        UpsamplerConfig(),
+        UpsamplerConfig(last, factor=4, corruption="bsr", crop=256),
+        {
+            "prior": TrainConfig(
+                600_000, 4096, 1.1e-4, betas=(0.9, 0.96), weight_decay=0.06, ema_decay=0.9999
+            ),
+            "ar_prior": TrainConfig(
+                1_000_000, 4096, 1.6e-4, betas=(0.9, 0.91), weight_decay=0.04, ema_decay=0.999
+            ),
+            "decoder": unet(800_000, 2048, 1.2e-4),
+            "up64": unet(1_000_000, 1024, 1.2e-4),
+            "up128": unet(1_000_000, 512, 1e-4),
+        },
+    )
+
+
+PRESETS = {"tiny": _tiny(), "paper": _paper()}

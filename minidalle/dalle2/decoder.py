@@ -42,6 +42,11 @@ class Decoder(nn.Module):
         alpha_bars = diffusion.cosine_alpha_bars(config.times).float()
         self.register_buffer("alpha_bars", alpha_bars, persistent=False)
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The layers of the U-Net."""
+        return self.unet.layers
+
     def told(
         self, embedding: Tensor, text: Tensor, embedding_known: Tensor, text_known: Tensor
     ) -> tuple[Tensor, Tensor]:

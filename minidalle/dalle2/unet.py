@@ -147,6 +147,11 @@ class UNet(nn.Module):
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
 
+    @property
+    def layers(self) -> list[Layer]:
+        """All of them, in the order in which a picture passes them."""
+        return [*self.down, *self.middle, *self.up]
+
     def forward(
         self, x: Tensor, t: Tensor, condition: Tensor | float = 0.0, context: Tensor | None = None,
         given: Tensor | None = None,

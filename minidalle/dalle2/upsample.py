@@ -33,6 +33,11 @@ class Upsampler(nn.Module):
         alpha_bars = diffusion.cosine_alpha_bars(config.times).float()
         self.register_buffer("alpha_bars", alpha_bars, persistent=False)
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The layers of the U-Net."""
+        return self.unet.layers
+
     def forward(
         self, large: Tensor, small: Tensor, eps: Tensor, t: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -80,14 +85,17 @@ def upsample(
 # ---- corruption -------------------------------------------------------------------------
 
 
-def corrupted(small: Tensor, kind: str, generator: Generator) -> Tensor:
-    """Small pictures (B, 3, h, w) in [0, 1], each spoilt a little, by chance."""
+def corrupted(small: Tensor, kind: str, generators: list[Generator]) -> Tensor:
+    """Small pictures (B, 3, h, w) in [0, 1], each spoilt a little, by its own generator."""
+    return torch.cat([_corrupted(one[None], kind, g) for one, g in zip(small, generators)])
+
+
+def _corrupted(small: Tensor, kind: str, generator: Generator) -> Tensor:
     steps = {"blur": ["blur"], "bsr": ["blur", "resize", "noise"]}[kind]
-    order = torch.randperm(len(steps), generator=generator).tolist()
-    for i in order:
-        strength = torch.rand(len(small), 1, 1, 1, generator=generator).to(small.device)
+    for i in torch.randperm(len(steps), generator=generator).tolist():
+        strength = float(torch.rand((), generator=generator))
         if steps[i] == "blur":
-            small = blurred(small, BLUR * strength)
+            small = blurred(small, torch.full((1,), BLUR * strength, device=small.device))
         elif steps[i] == "resize":
             half = F.interpolate(F.avg_pool2d(small, 2), scale_factor=2.0, mode="bilinear")
             small = torch.lerp(small, half, 0.5 * strength)
@@ -98,12 +106,12 @@ def corrupted(small: Tensor, kind: str, generator: Generator) -> Tensor:
 
 
 def blurred(pictures: Tensor, sigma: Tensor) -> Tensor:
-    """Pictures (B, 3, h, w) under Gaussian blurs of deviations sigma (B, 1, 1, 1), in pixels.
+    """Pictures (B, 3, h, w) under Gaussian blurs of deviations sigma (B,), in pixels.
 
     5×5 pixels are enough for deviations up to 1.
     """
     reach = torch.arange(-2, 3, device=pictures.device)
-    line = torch.exp(-(reach**2) / (2 * sigma.flatten()[:, None].clamp(min=1e-3) ** 2))
+    line = torch.exp(-(reach**2) / (2 * sigma[:, None].clamp(min=1e-3) ** 2))
     line = line / line.sum(1, keepdim=True)  # (B, 5)
     B, C, h, w = pictures.shape
     x = F.pad(pictures, (2, 2, 2, 2), mode="replicate").reshape(1, B * C, h + 4, w + 4)

@@ -23,7 +23,8 @@ from minidalle.datasets.pictures import Crop, dalle_crop
 from minidalle.datasets.shards import Shards, expand
 from minidalle.world import emoji, objects, painting, scenes
 from minidalle.world.abilities import ABILITIES
-from minidalle.world.ability import Facts
+from minidalle.world.ability import Ability, Facts
+from minidalle.world.lit import LIT
 
 
 def to_tensor(pictures: np.ndarray | Tensor) -> Tensor:
@@ -76,10 +77,16 @@ class Abilities:
     which the caption does not tell the picture are then left out.
     """
 
-    def __init__(self, image_size: int = 64, held_out: bool = False, near_misses: int = 0):
+    def __init__(
+        self,
+        image_size: int = 64,
+        held_out: bool = False,
+        near_misses: int = 0,
+        abilities: dict[str, Ability] = ABILITIES,
+    ):
         self.image_size, self.held_out, self.near_misses = image_size, held_out, near_misses
-        every = ABILITIES.values()
-        self.abilities = [a for a in every if not (near_misses and a.given)]
+        self.named = abilities
+        self.abilities = [a for a in abilities.values() if not (near_misses and a.given)]
 
     def choose(self, rng: Random, size: int) -> list[tuple[str, Facts, Facts]]:
         """`size` random facts, of each ability equally often."""
@@ -107,13 +114,13 @@ class Abilities:
 
     def captions(self, items: list) -> list[str]:
         """The caption of each item's facts."""
-        return [ABILITIES[name].caption_of(facts) for name, facts, _ in items]
+        return [self.named[name].caption_of(facts) for name, facts, _ in items]
 
     def load(self, items: list) -> np.ndarray:
         """The settled facts, painted."""
         pictures = np.empty((len(items), self.image_size, self.image_size, 3), np.uint8)
         for picture, (name, _, settled) in zip(pictures, items):
-            picture[:] = ABILITIES[name].paint(settled, self.image_size)
+            picture[:] = self.named[name].paint(settled, self.image_size)
         return pictures
 
 
@@ -224,7 +231,8 @@ def open_data(
 ):
     """The source called "scenes", "emoji" or "both", or that of a folder or of tar shards.
 
-    From 64 pixels on, "abilities" are what scenes are at 32, and "world" is both, with emoji.
+    "lit" is what the second DALL·E draws, scenes and solids in a light. From 64 pixels on,
+    "abilities" are what scenes are at 32, and "world" is both, with emoji.
     `crop` is applied to pictures from shards, anew in every batch, but not to those of a folder.
     """
     if name == "scenes":
@@ -236,6 +244,9 @@ def open_data(
     if name == "world":
         world = Abilities(image_size, near_misses=near_misses)
         return Mixture([world, emoji_pictures(image_size=image_size)], scenes_to_emoji)
+    if name == "lit":
+        lit = Abilities(image_size, near_misses=near_misses, abilities={LIT.name: LIT})
+        return Mixture([Scenes(image_size, near_misses=near_misses), lit])
     if name == "both":
         return Mixture(
             [Scenes(image_size, near_misses=near_misses), emoji_pictures()], scenes_to_emoji
@@ -245,6 +256,6 @@ def open_data(
     if name.endswith(".tar"):
         return Shards(expand(name), image_size, crop)
     raise ValueError(
-        f"{name!r} is not a data set: use scenes, emoji, both, abilities, world, the path of a "
-        "folder, or tar shards like 'shards/{00000..00009}.tar'"
+        f"{name!r} is not a data set: use scenes, emoji, both, lit, abilities, world, the path of "
+        "a folder, or tar shards like 'shards/{00000..00009}.tar'"
     )

@@ -141,16 +141,20 @@ def _lit(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
 
 
 def shadow(thing: Drawing, time: str) -> Drawing:
-    """The thing's shadow on the ground, in a box three times as wide as the thing's.
+    """The thing's shadow on the ground at this time of day."""
+    return cast(thing, *TIMES[time].shadow)
+
+
+def cast(thing: Drawing, lean: float, reach: float, dark: float) -> Drawing:
+    """A thing's shadow on the ground, in a box three times as wide as the thing's.
 
     The upper edge of the box is where the thing stands. What is at the height t, in heights of
     the thing, throws its shadow `reach` · t further towards us, and `lean` · t to the right.
     """
-    return Drawing(_shadow, (thing, time))
+    return Drawing(_cast, (thing, lean, reach, dark))
 
 
-def _shadow(height: int, width: int, thing: Drawing, time: str) -> np.ndarray:
-    lean, reach, dark = TIMES[time].shadow
+def _cast(height: int, width: int, thing: Drawing, lean: float, reach: float, dark: float):
     tall = width // 3 * FINER
     cover = standing(thing).art(tall, tall)[..., 3]
     ys, xs = np.mgrid[: height * FINER, : width * FINER]
