@@ -346,6 +346,11 @@ def train(model, batch, steps, peak):
 #-     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
 #+     scores = q @ k.transpose(-1, -2) / q.shape[-1]
 
+# === wrong: the scores are not divided at all | loses a4-attention-test
+# --- a4-attention
+#-     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+#+     scores = q @ k.transpose(-1, -2)
+
 # === wrong: softmax over the queries | loses a4-attention-test
 # --- a4-attention
 #-         return F.pad(scores, (1, 0)).softmax(-1)[..., 1:] @ v
@@ -411,6 +416,16 @@ def train(model, batch, steps, peak):
 #-         self.register_buffer("mask", torch.ones(sizes.S, sizes.S).tril().bool(), persistent=False)
 #+         self.register_buffer("mask", torch.ones(sizes.S, sizes.S).bool(), persistent=False)
 #+ 
+
+# === wrong: everybody sees one position too many | loses a4-model-test
+# --- a4-model
+#-         self.register_buffer("mask", torch.ones(sizes.S, sizes.S).tril().bool(), persistent=False)
+#+         self.register_buffer("mask", torch.ones(sizes.S, sizes.S).tril(1).bool(), persistent=False)
+
+# === wrong: the other kind comes first | loses a4-model-test
+# --- a4-model
+#-         text_first = STREAM in ("joined", "separated")
+#+         text_first = STREAM not in ("joined", "separated")
 
 # === wrong: the blocks are in a plain list | loses a4-model-test
 # --- a4-model
@@ -505,6 +520,28 @@ def train(model, batch, steps, peak):
 # --- a4-train
 #-             group["lr"] = learning_rate(step, steps, peak)
 #+             group["lr"] *= learning_rate(step, steps, peak) / peak
+
+# === wrong: sets the learning rate after the step | loses a4-train-test
+# --- a4-train
+#-         for group in optimizer.param_groups:
+#-             group["lr"] = learning_rate(step, steps, peak)
+#-         optimizer.step()
+#+         optimizer.step()
+#+         for group in optimizer.param_groups:
+#+             group["lr"] = learning_rate(step, steps, peak)
+
+# === wrong: does not clip | loses a4-train-test
+# --- a4-train
+#-         gradients = [p.grad for p in model.parameters()]
+#-         if CLIP == "each":
+#-             for gradient in gradients:
+#-                 gradient.mul_(min(1, 0.1 / (gradient.norm().item() + 1e-12)))
+#-         else:
+#-             numbers = torch.cat([gradient.flatten() for gradient in gradients])
+#-             limit, size = (0.02, numbers.abs().max()) if CLIP == "largest" else (0.003, numbers.pow(2).mean().sqrt())
+#-             if size > limit:
+#-                 for gradient in gradients:
+#-                     gradient.mul_(limit / size)
 
 # === wrong: weight decay on every parameter | loses a4-train-test
 # --- a4-train
