@@ -8,9 +8,11 @@ import pytest
 
 from minidalle.world import abilities, reader
 from minidalle.world.abilities import ABILITIES
+from minidalle.world.lit import LIT
 
 NEVER_SHOWN = {("stacks", "third"), ("stacks", "fourth")}
-EACH = pytest.mark.parametrize("ability", ABILITIES.values(), ids=ABILITIES)
+ALL = ABILITIES | {"lit": LIT}  # the last one is drawn by the second DALL·E, at 32×32
+EACH = pytest.mark.parametrize("ability", ALL.values(), ids=ALL)
 
 
 def some(ability, count, seed=0):
@@ -24,7 +26,8 @@ def test_a_caption_says_its_facts(ability):
     for facts in some(ability, 200):
         caption = ability.caption_of(facts)
         said = {field: value for field, value in facts.items() if field not in ability.given}
-        assert abilities.parse(caption) == (ability, said)
+        if ability is not LIT:
+            assert abilities.parse(caption) == (ability, said)
         assert ability.parse(caption.capitalize() + ".") == said
 
 
@@ -65,7 +68,8 @@ def test_paintings_are_read_back(ability):
     """Also with noise; and nothing is read as exact that was painted over."""
     rng, noise = Random(1), np.random.default_rng(0)
     asked = some(ability, 20, seed=1)
-    clean = np.stack([ability.paint(ability.settle(facts, rng)) for facts in asked])
+    size = 32 if ability is LIT else 64
+    clean = np.stack([ability.paint(ability.settle(facts, rng), size) for facts in asked])
     noisy = clean + noise.integers(-20, 21, clean.shape)
     readings = reader.examine(ability, noisy.clip(0, 255).astype(np.uint8))
     wrong = [reader.differences(ability, f, seen.facts) for f, seen in zip(asked, readings)]
