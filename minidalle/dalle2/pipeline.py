@@ -1,0 +1,154 @@
+"""From a caption to ranked pictures of 128×128, through every model of the second DALL·E.
+
+    caption ─ BPE, CLIP → (E,) ─ prior → (M, E) ─ decoder → (M, 3, 32, 32) ─ CLIP → best
+                                                     ─ upsamplers → (K, 3, 128, 128)
+
+B batch, M candidates, K of them kept, E size of CLIP's space. Ramesh et al. 2022, section 2.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from minidalle import DATA, weights
+from minidalle.bpe import BPE
+from minidalle.clip import CLIP, rerank
+from minidalle.dalle2 import meaning
+from minidalle.dalle2.decoder import Decoder, decode
+from minidalle.dalle2.prior import Prior, draw_embeddings
+from minidalle.dalle2.upsample import Upsampler, upsample
+
+STEPS, PRIOR_STEPS, UP_STEPS = 25, 25, 10
+GUIDANCE, PRIOR_GUIDANCE = 2.0, 1.0
+CHUNK = 32  # pictures drawn at a time
+
+
+class Pretrained(NamedTuple):
+    """The six trained parts."""
+
+    bpe: BPE
+    clip: CLIP
+    prior: Prior
+    decoder: Decoder
+    up64: Upsampler
+    up128: Upsampler
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return self.clip.logit_scale.device
+
+    def to(self, device: torch.device | str) -> "Pretrained":
+        """The same models on another device."""
+        return Pretrained(self.bpe, *(model.to(device) for model in self[1:]))
+
+
+def load_pretrained(source: str | Path = "dalle2") -> Pretrained:
+    """Load the six parts from a folder, or those shipped under data/ by name."""
+    folder = DATA / source if (DATA / source).is_dir() else Path(source)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder of weights called {source}, nor data/{source}")
+    kinds = {
+        "clip": CLIP,
+        "prior": Prior,
+        "decoder": Decoder,
+        "up64": Upsampler,
+        "up128": Upsampler,
+    }
+    networks = [weights.load(folder / f"{name}.safetensors", kind) for name, kind in kinds.items()]
+    models = Pretrained(BPE.load(folder / "bpe.json"), *networks)
+    check_fit(models)
+    return models
+
+
+def check_fit(models: Pretrained) -> None:
+    """Raise ValueError, in one sentence, if the parts do not fit together."""
+    clip, prior, decoder = models.clip.config, models.prior.config, models.decoder.config
+    pairs = [
+        ("vocabularies", "BPE", models.bpe.pad(clip.text_len), "CLIP", clip.vocab_size),
+        ("embeddings", "prior", prior.embed, "CLIP", clip.embed),
+        ("embeddings", "decoder", decoder.embed, "CLIP", clip.embed),
+        ("captions", "decoder", decoder.text.vocab_size, "CLIP", clip.vocab_size),
+        ("picture sizes", "decoder", decoder.unet.image_size, "CLIP", clip.image_size),
+    ]
+    for what, one, a, other, b in pairs:
+        if a != b:
+            raise ValueError(
+                f"these weights do not belong together: the {what} of {one} and "
+                f"{other} differ ({a} and {b})"
+            )
+
+
+def generators(seed: int, first: int, count: int) -> list[Generator]:
+    """One for each candidate, so that candidate i of a seed is always the same picture."""
+    return [Generator().manual_seed(seed * 1_000_003 + i) for i in range(first, first + count)]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The result of `draw`, with the output of every stage."""
+
+    caption: str
+    embeddings: Tensor  # (M, E), of all candidates
+    pictures: Tensor  # (M, 3, 32, 32) in [0, 1]
+    order: Tensor  # (K,) indices of the candidates kept, best first
+    scores: Tensor  # (K,) their CLIP scores
+    large: Tensor  # (K, 3, 128, 128), best first
+    seconds: dict[str, float]  # stage → how long it took
+
+
+@torch.no_grad()
+def draw(
+    models: Pretrained,
+    caption: str,
+    candidates: int = 16,
+    keep: int = 8,
+    seed: int = 0,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    truncate: bool = False,
+    progress: Callable[[list], Iterator] = iter,
+) -> Drawing:
+    """Draw `candidates` pictures of a caption, and enlarge the best `keep`.
+
+    Raises ValueError, in one sentence, for bad input.
+    """
+    clip, seconds = models.clip, {}
+
+    @contextmanager
+    def timed(stage: str):
+        begin = time.perf_counter()
+        yield
+        seconds[stage] = seconds.get(stage, 0) + time.perf_counter() - begin
+
+    frame = models.bpe.frame(caption.strip(), clip.config.text_len, truncate)
+    text = torch.tensor([frame], device=models.device)
+    embeddings, pictures = [], []
+    for first in progress(list(range(0, candidates, CHUNK))):
+        streams = generators(seed, first, min(CHUNK, candidates - first))
+        many = text.expand(len(streams), -1)
+        with timed("prior"):
+            said = meaning.read(clip, many)
+            embeddings.append(
+                draw_embeddings(models.prior, said, streams, PRIOR_STEPS, PRIOR_GUIDANCE)
+            )
+        with timed("decoder"):
+            pictures.append(decode(models.decoder, embeddings[-1], many, streams, steps, guidance))
+    small = torch.cat(pictures)
+    with timed("rerank"):
+        order, scores = rerank(clip, text, small, keep)
+    with timed("upsamplers"):
+        large = enlarge(models, small[order], [generators(seed, int(i), 1)[0] for i in order])
+    return Drawing(caption, torch.cat(embeddings), small, order, scores, large, seconds)
+
+
+def enlarge(models: Pretrained, small: Tensor, streams: list[Generator]) -> Tensor:
+    """Pictures (B, 3, 32, 32) in [0, 1] → (B, 3, 128, 128)."""
+    middle = upsample(models.up64, small, streams, UP_STEPS)
+    return upsample(models.up128, middle, streams, UP_STEPS)
