@@ -1,18 +1,13 @@
-"""Draw the figures of README.md and docs/results.md: `python data/draw_figures.py`, a minute.
+"""Draw the figures of tiny in docs/results.md: `python data/draw_figures.py`, a minute.
 
 data/sheet.png: each row is CLIP's best six of 32 candidates of seed 0, without selection by hand.
 None of the captions of scenes was in the training data (`scenes.split`).
-data/best_of.png: the exact rates in data/evaluation_tiny.json, which is what
-`minidalle evaluate --json` printed.
+data/best_of.png: the exact rates in data/evaluation_tiny.json.
 data/diversity.png: from the same file, how exact and how varied drawings are at several guidances
 and temperatures; the defaults of `minidalle draw` were chosen from it.
-
-With --table it only prints the table of docs/results.md, from the same file.
 """
 
 import json
-import math
-import sys
 
 import matplotlib.pyplot as plt
 from PIL import Image
@@ -32,17 +27,6 @@ CAPTIONS = (
     "a teddy bear on a green background",
     "a fluent drawing of a hot air balloon",
 )
-
-GOALS = {  # lower bounds
-    "dvae: PSNR, scenes": 27,
-    "dvae: PSNR, emoji": 23,
-    "dvae: perplexity / K": 0.25,
-    "unseen: single samples": 0.75,
-    "unseen: best of 32": 0.95,
-    "combination: single samples": 0.60,
-    "combination: best of 32": 0.85,
-    "judge: real, through the dVAE": 0.98,
-}
 
 
 def draw_sheet() -> Image.Image:
@@ -125,62 +109,9 @@ def draw_diversity(measured: dict, path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def results_table(measured: dict) -> str:
-    """Every measure as a row of Markdown; " ±" in a name marks the standard error of another."""
-    lines = [
-        f"{measured['date']}, {measured['machine']}; {measured['captions']} captions, "
-        f"{measured['candidates']} candidates for each, seed {measured['seed']}",
-        "",
-        "| what `minidalle evaluate` calls it | measured | goal | |",
-        "|---|---|---|---|",
-    ]
-    for part, figures in measured.items():
-        for measure, value in figures.items() if isinstance(figures, dict) else ():
-            if measure.endswith(" ±") or part == "diversity":
-                continue
-            percent = isinstance(value, float) and value <= 1 and part != "limits"
-            error, goal = figures.get(f"{measure} ±"), GOALS.get(f"{part}: {measure}")
-            said = written(value, percent, error) + (" %" if percent else "")
-            wanted = "" if goal is None else f"≥ {100 * goal:g} %" if percent else f"≥ {goal:g}"
-            missed = "" if goal is None or value >= goal else "**missed**"
-            lines.append(f"| `{part}: {measure}` | {said} | {wanted} | {missed} |")
-    return "\n".join([*lines, *diversity_table(measured.get("diversity"))])
-
-
-def diversity_table(figures: dict | None) -> list[str]:
-    """How exact and how varied, a row for each guidance and temperature, and one of paintings."""
-    if figures is None:
-        return []
-
-    def row(name: str, exact: str, where: str) -> str:
-        bits = [f"{what}, {where}" for what in ("place", "background")]
-        cells = [written(figures[b], False, figures[f"{b} ±"]) for b in bits]
-        return f"| {name} | {exact} | {' | '.join(cells)} |"
-
-    lines = ["", "| `diversity:` | exact | place, bits | background, bits |", "|---|---|---|---|"]
-    for guidance in GUIDANCES:
-        for temperature in TEMPERATURES:
-            where = f"guidance {guidance:g}, temperature {temperature:g}"
-            rate, error = figures[f"exact, {where}"], figures[f"exact, {where} ±"]
-            lines.append(row(where, written(rate, True, error) + " %", where))
-    return [*lines, row("as painted", "", "as painted")]
-
-
-def written(value: float, percent: bool, error: float | None = None) -> str:
-    """A figure as written in the table: 0.9247 → 92.5, as a percentage; with its error ± 0.4."""
-    if isinstance(value, int):
-        return str(value)
-    if error is not None and not math.isnan(error):
-        return f"{written(value, percent)} ± {written(error, percent)}"
-    return f"{100 * value:.1f}" if percent else f"{value:.2f}"
-
-
 if __name__ == "__main__":
     measured = json.loads((DATA / "evaluation_tiny.json").read_text("utf-8"))
-    if "--table" in sys.argv:
-        print(results_table(measured))
-    else:
-        plots.save_image(draw_sheet(), DATA / "sheet.png")
-        draw_curve(measured, DATA / "best_of.png")
-        draw_diversity(measured, DATA / "diversity.png")
-        print(*(DATA / f"{name}.png" for name in ("sheet", "best_of", "diversity")), sep="\n")
+    plots.save_image(draw_sheet(), DATA / "sheet.png")
+    draw_curve(measured, DATA / "best_of.png")
+    draw_diversity(measured, DATA / "diversity.png")
+    print(*(DATA / f"{name}.png" for name in ("sheet", "best_of", "diversity")), sep="\n")

@@ -285,7 +285,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
     for command in (draw, caption, evaluate):
         which = command.add_mutually_exclusive_group()
-        which.add_argument("--preset", default="tiny", help="shipped weights (tiny)")
+        which.add_argument("--preset", default="small", help="shipped weights (small)")
         which.add_argument("--weights", type=Path, metavar="DIR", help="or a folder of `train`")
     for command in (draw, train, evaluate):
         command.add_argument("--seed", type=seed_number, default=0, help="random seed (0)")

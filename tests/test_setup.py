@@ -189,7 +189,7 @@ def test_which_torch_is_taken_and_why(
 FLOORS = """
     minidalle config files world weights datasets
     words bpe masks dvae transformer sampling resnet clip
-    runtime logs optimizers training recipes models
+    runtime logs optimizers training recipes dalle2 models
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
     bench course commands commands_train commands_course __main__
 """.split()

@@ -3,14 +3,13 @@
 import hashlib
 import importlib.util
 import json
-import re
 from pathlib import Path
 
 import pytest
 
 from minidalle import DATA, evaluate, pipeline, weights
+from minidalle.commands import fingerprint
 
-ROOT = Path(__file__).parents[1]
 LARGEST = {"tiny": 12_000_000, "small": 24_000_000}  # bytes, all files together
 FILES = ("bpe.json", "clip.safetensors", "dalle.safetensors", "dvae.safetensors")
 MODELS = [DATA / preset / name for preset in LARGEST for name in FILES[1:]]
@@ -52,26 +51,29 @@ def test_the_dvae_has_not_collapsed(models):
     assert figures["perplexity / K"] > 0.25
 
 
-def test_the_readme_repeats_what_evaluate_printed():
-    """Each row has `part: measure` and a figure, which is rounded but not otherwise changed."""
-    measured = json.loads((DATA / "evaluation_tiny.json").read_text("utf-8"))
-    readme = (ROOT / "README.md").read_text("utf-8")
-    rows = re.findall(r"`(\w+): ([^`]+)` \| ([\d.]+)(?: ± [\d.]+)?( %)? \|", readme)
-    assert len(rows) >= 5
-    for part, measure, figure, percent in rows:
-        figures = len(figure.partition(".")[2])
-        value = measured[part][measure] * (100 if percent else 1)
-        assert f"{value:.{figures}f}" == figure, (part, measure)
-    assert measured["date"] in readme and measured["machine"] in readme
+@pytest.fixture
+def tables():
+    spec = importlib.util.spec_from_file_location("tables", DATA / "tables.py")
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    return module
 
 
-def test_all_results_are_in_docs():
-    """What `python data/draw_figures.py --table` prints, which marks what missed its goal."""
-    spec = importlib.util.spec_from_file_location("draw_figures", DATA / "draw_figures.py")
-    spec.loader.exec_module(figures := importlib.util.module_from_spec(spec))
-    table = figures.results_table(json.loads((DATA / "evaluation_tiny.json").read_text("utf-8")))
-    assert table in (ROOT / "docs" / "results.md").read_text("utf-8")
+def test_all_results_are_in_the_readme_and_in_docs(tables):
+    """What `python data/tables.py --write` writes, which marks what missed its goal."""
+    for path, own in tables.tables().items():
+        text = path.read_text("utf-8")
+        for name, table in own.items():
+            assert tables.with_table(text, name, table) == text, f"{path.name}, {name}"
+
+
+def test_a_figure_in_a_table(tables):
     made_up = {"date": "", "machine": "", "captions": 4, "candidates": 1, "seed": 0,
                "unseen": {"single samples": 0.5, "single samples ±": 0.25}}  # fmt: skip
-    last = figures.results_table(made_up).splitlines()[-1]
+    last = tables.every_measure(made_up)[-1]
     assert last == "| `unseen: single samples` | 50.0 ± 25.0 % | ≥ 75 % | **missed** |"
+    assert tables.goal(0.8, 0.8) == "80 %" and tables.goal(0.79, 0.8) == "80 %, **missed**"
+
+
+def test_the_figures_are_of_the_shipped_weights():
+    measured = json.loads((DATA / "evaluation.json").read_text("utf-8"))
+    assert measured["weights"] == fingerprint(pipeline.load_pretrained("small"))

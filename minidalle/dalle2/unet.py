@@ -174,4 +174,5 @@ class UNet(nn.Module):
             if layer.block.resize == "same":
                 x = torch.cat([x, skips.pop()], dim=1)
             x = layer(x, condition, context)
-        return F.pixel_shuffle(self.leave(F.silu(self.norm(x))), self.config.patch)
+        x = self.leave(F.silu(self.norm(x.float())))  # the layers may compute in bfloat16
+        return F.pixel_shuffle(x, self.config.patch)

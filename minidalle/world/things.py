@@ -6,8 +6,10 @@ together. That is why there are so many.
 
 A transformer of 4.8 million parameters, trained on 1.1 million pictures of a world that had 28 to
 350 combinations for most abilities, lost 0.03 to 0.05 nats a code on these, and 1 to 6 on those
-held out. Trained on for 18 000 pictures of this world, with hundreds to thousands of combinations,
-it lost nearly the same on both (`minidalle evaluate --split "code losses"`).
+held out. Trained on 2.3 million pictures of this world, which has ten times as many, it loses much
+the same on both where things stand side by side. Where one word changes how every pixel of another
+thing looks it does not: it loses 0.06 to 0.8 on combinations that it was shown, and 0.8 to 3.5 on
+others (`minidalle evaluate --split "code losses"`). There, hundreds are still too few.
 """
 
 ANIMALS = """ant chick badger bat beaver beetle bird bison blowfish butterfly camel cat chicken
