@@ -218,8 +218,9 @@ def parts(measured: dict) -> Table:
 def others(measured: dict) -> Table:
     """The parts that are no ability."""
     lines = ["| what `minidalle evaluate` calls it | measured |", "|---|---|"]
-    for part in ("naming", "description", "failures", "best of many"):
-        for measure in measured[part]:
+    visor = "single samples, both things are there", "single samples, relation right if both are"
+    for part in ("relations", "naming", "description", "failures", "best of many"):
+        for measure in visor if part == "relations" else measured[part]:
             if not measure.endswith("±"):
                 lines.append(f"| `{part}: {measure}` | {rate(measured[part], measure)} |")
     return lines

@@ -24,6 +24,7 @@ from minidalle.world import emoji, emoji_judge, emoji_readers, objects, reader, 
 from minidalle.world.abilities import ABILITIES
 from minidalle.world.ability import Ability, Facts
 from minidalle.world.canvas import UNITS
+from minidalle.world.relations import RELATIONS
 
 GRID = 16  # codes a side
 JUDGED = 16  # candidates of each caption that are judged besides CLIP's favourites
@@ -153,6 +154,8 @@ def understanding(ability: Ability) -> Callable[..., Figures]:
         wrong = wrong_fields(ability, said, readings)
         figures = rates(ability, said, readings, wrong, np.array(order))
         figures |= rates_of_fields(ability, said, wrong)
+        if ability is RELATIONS:
+            figures |= visor(said, readings)
         figures |= variety(ability, said, readings, wrong, rng)
         return figures | near_copies(ability, np.stack(first), real, rng)
 
@@ -230,8 +233,7 @@ def rates_of_fields(ability: Ability, said: list[Facts], wrong: np.ndarray) -> F
     """How often each field is read right: always, and where all the others are.
 
     If the fields succeeded independently, the product of their rates would be the rate of the
-    whole (Okawa et al. 2023). A relation of things that are both there is VISOR's conditional
-    rate (Gokhale et al. 2022).
+    whole (Okawa et al. 2023).
     """
     figures: Figures = {}
     product = 1.0
@@ -246,6 +248,28 @@ def rates_of_fields(ability: Ability, said: list[Facts], wrong: np.ndarray) -> F
             figures[f"single samples, {field} read right if the rest is"] = right[others].mean()
         product *= right.mean()
     return figures | ({"single samples, product of the fields": product} if figures else {})
+
+
+def visor(said: list[Facts], readings: Readings) -> Figures:
+    """How often both things are there, in any order, and how often the relation is right then.
+
+    These are the two rates of VISOR (Gokhale et al. 2022).
+    """
+
+    def both(facts: Facts) -> set[str]:
+        return {facts["first"], facts["second"]}
+
+    there: list[float] = []
+    right: list[float] = []
+    for facts, row in zip(said, readings):
+        seen = [one.facts for one in row[:JUDGED] if one]
+        found = [one for one in seen if both(one) == both(facts)]
+        there.append(len(found) / len(seen))
+        if found:
+            each = [not reader.differences(RELATIONS, facts, one) for one in found]
+            right.append(float(np.mean(each)))
+    figures = mean("single samples, both things are there", there)
+    return figures | (mean("single samples, relation right if both are", right) if right else {})
 
 
 def variety(

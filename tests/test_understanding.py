@@ -81,6 +81,16 @@ def test_the_rate_of_a_field_alone_and_where_the_rest_is_right():
     assert figures["single samples, product of the fields"] == 0.25
 
 
+def test_a_relation_is_right_or_wrong_only_if_both_things_are_there():
+    """Things that have changed places are there; asked "above", "below" is then what is seen."""
+    said = {"first": "frog", "relation": "above", "second": "fox"}
+    same = {"first": "fox", "relation": "below", "second": "frog"}
+    seen = [said, same, same | {"relation": "above"}, said | {"first": "owl"}]
+    figures = understanding.visor([said], [[reader.Reading(facts, 0, 1) for facts in seen]])
+    assert figures["single samples, both things are there"] == 0.75
+    assert figures["single samples, relation right if both are"] == pytest.approx(2 / 3)
+
+
 def test_variety_is_that_of_the_world_or_none():
     ability, rng = ABILITIES["stacks"], Random(0)
     facts = {"bottom": "red"}
