@@ -106,20 +106,25 @@ def parser() -> argparse.ArgumentParser:
     )
     caption.add_argument("--keep", type=at_least_one, default=5, metavar="K", help="how many (5)")
 
-    train = verbs.add_parser("train", help="train bpe, dvae, clip, then dalle")
+    train = verbs.add_parser(
+        "train", help="train bpe, dvae, clip, then dalle; or decoder and others"
+    )
     train.set_defaults(run=commands_train.train)
     train.add_argument(
-        "model", metavar="MODEL", help="bpe, dvae, clip or dalle; the last two need the first two"
+        "model",
+        metavar="MODEL",
+        help="bpe, dvae, clip or dalle; the last two need the first two. Of the second DALL·E: "
+        "prior, ar_prior and decoder, which need bpe and clip, up64 and up128",
     )
     train.add_argument("--preset", default="tiny", help="sizes of the models (tiny)")
     train.add_argument(
         "--data",
         required=True,
-        help="scenes, emoji, both, a folder of NAME.png and NAME.txt, tar shards as "
+        help="scenes, emoji, both, lit, a folder of NAME.png and NAME.txt, tar shards as "
         "'{00000..00009}.tar', or (dalle) a folder written by `tokenize`",
     )
     train.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder of all four models"
+        "--out", type=Path, required=True, metavar="DIR", help="folder of all models"
     )
     train.add_argument(
         "--start", type=Path, metavar="DIR", help="begin with the trained model in DIR"
