@@ -332,7 +332,8 @@ def test_commands_say_in_one_sentence_what_is_missing(folder, capsys):
         f"{folder}/{{4..3}}.tar": "names nothing",
         f"{folder}/*.tar": "is not a file: give a range in quotes",
         f"{folder}/0.tar.gz": (
-            "is not a data set: use scenes, emoji, both, abilities, world, the path of a folder, or"
+            "is not a data set: use scenes, emoji, both, lit, abilities, world, "
+            "the path of a folder, or tar shards"
         ),
     }.items():
         assert main([*words, data]) == 2
