@@ -7,6 +7,8 @@ and the caption in half of them, so that guidance can compare (Ramesh et al. 202
 B batch, T text tokens, E size of CLIP's space, D condition, C channels of a context token.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Generator, Tensor, nn
 
@@ -122,13 +124,28 @@ def decode(
     All randomness of picture i comes from generator i.
     """
     size = decoder.config.unet.image_size
+    noise = diffusion.noise_of(generators, (3, size, size), embedding)
+    return drawn_from(decoder, noise, embedding, text, generators, steps, guidance, eta)
 
-    def noise() -> Tensor:
-        return diffusion.noise_of(generators, (3, size, size), embedding)
+
+@torch.no_grad()
+def drawn_from(
+    decoder: Decoder,
+    noise: Tensor,
+    embedding: Tensor,
+    text: Tensor,
+    generators: Sequence[Generator] = (),
+    steps: int = 50,
+    guidance: float = 1.0,
+    eta: float = 0.0,
+) -> Tensor:
+    """The same from given noise (B, 3, H, W); the generators draw what η > 0 needs besides."""
+
+    def fresh() -> Tensor:
+        return diffusion.noise_of(generators, noise.shape[1:], noise)
 
     predict = noise_in(decoder, embedding, text, guidance)
     times = diffusion.times_of(steps, decoder.config.times)
-    *_, (_, _, x) = diffusion.denoise(
-        predict, noise(), times, decoder.alpha_bars, eta, noise, largest=1.0
-    )
+    way = diffusion.denoise(predict, noise, times, decoder.alpha_bars, eta, fresh, largest=1.0)
+    *_, (_, _, x) = way
     return ((x + 1) / 2).clamp(0, 1)

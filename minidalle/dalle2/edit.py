@@ -67,29 +67,6 @@ def inverted(
     return x
 
 
-@torch.no_grad()
-def drawn_from(
-    decoder: Decoder,
-    noise: Tensor,
-    embedding: Tensor,
-    text: Tensor,
-    generators: list[Generator] | None = None,
-    steps: int = 50,
-    guidance: float = 1.0,
-    eta: float = 0.0,
-) -> Tensor:
-    """Draw from given noise (B, 3, H, W): with η = 0 what was inverted, with more a variation."""
-    predict = noise_in(decoder, embedding, text, guidance)
-    times = diffusion.times_of(steps, decoder.config.times)
-
-    def fresh() -> Tensor:
-        return diffusion.noise_of(generators or [], noise.shape[1:], noise)
-
-    way = diffusion.denoise(predict, noise, times, decoder.alpha_bars, eta, fresh, largest=1.0)
-    *_, (_, _, x) = way
-    return ((x + 1) / 2).clamp(0, 1)
-
-
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
     """The point at a share of the way from a to b (…, E) along a great circle, not a chord.
 
