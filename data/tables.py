@@ -127,7 +127,10 @@ def bands(measured: dict) -> Table:
     """The abilities by how often CLIP's favourite is exact, in per cent, in few lines."""
     best = f"best of {measured['candidates']}"
     rates = {name: 100 * measured[name][best] for name in ABILITIES}
-    lines = [f"| {best} is exact | abilities, in brackets the goal |", "|---|---|"]
+    lines = [
+        f"| {best} is exact | abilities, in brackets the goal; {made(measured)} |",
+        "|---|---|",
+    ]
     for low, high in zip(BANDS, (100, *BANDS)):
         row = []
         for name in sorted(rates, key=lambda name: -rates[name]):

@@ -11,6 +11,7 @@ from minidalle import DATA, evaluate, pipeline, weights
 from minidalle.commands import fingerprint
 
 LARGEST = {"tiny": 12_000_000, "small": 24_000_000}  # bytes, all files together
+ROOT = Path(__file__).parents[1]
 FILES = ("bpe.json", "clip.safetensors", "dalle.safetensors", "dvae.safetensors")
 MODELS = [DATA / preset / name for preset in LARGEST for name in FILES[1:]]
 
@@ -64,6 +65,9 @@ def test_all_results_are_in_the_readme_and_in_docs(tables):
         text = path.read_text("utf-8")
         for name, table in own.items():
             assert tables.with_table(text, name, table) == text, f"{path.name}, {name}"
+    measured = json.loads((DATA / "evaluation.json").read_text("utf-8"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert measured["date"] in readme and measured["machine"] in readme
 
 
 def test_a_figure_in_a_table(tables):
