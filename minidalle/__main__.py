@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from minidalle import commands, commands_course, commands_train
+from minidalle import commands, commands_course, commands_dalle2, commands_train
 from minidalle.commands import BENCHES, CLIP_WORDS
 
 # ---- options ----------------------------------------------------------------------------
@@ -41,6 +41,13 @@ def positive(text: str) -> float:
     return float(text)
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text}")
+    return float(text)
+
+
 def seed_number(text: str) -> int:
     """An unsigned 32-bit integer."""
     if not 0 <= int(text) < 2**32:
@@ -53,12 +60,12 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(prog="minidalle", description="DALL·E in miniature, from a caption to pictures.")
     verbs = top.add_subparsers(
         dest="command",
-        metavar="{draw,caption,train,tokenize,evaluate,plan,bench,course}",
+        metavar="{draw,vary,caption,train,tokenize,evaluate,plan,bench,course}",
         required=True,
     )
 
     draw = verbs.add_parser("draw", help="draw a caption and write a sheet of pictures")
-    draw.set_defaults(run=commands.draw)
+    draw.set_defaults(run=drawing)
     draw.add_argument("caption", metavar="CAPTION", help="preceded by -- if it begins with a dash")
     draw.add_argument("--candidates", type=int, default=32, metavar="N", help="pictures drawn (32)")
     draw.add_argument("--keep", type=int, default=8, metavar="K", help="pictures kept by CLIP (8)")
@@ -77,6 +84,15 @@ def parser() -> argparse.ArgumentParser:
     )
     draw.add_argument(
         "--image", type=Path, metavar="FILE", help="redraw part of this picture, and keep the rest"
+    )
+    draw.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="dalle2: a picture as large as --image, light where to draw",
+    )
+    draw.add_argument(
+        "--model", choices=("dalle", "dalle2"), default="dalle", help="which DALL·E (dalle)"
     )
     part = draw.add_mutually_exclusive_group()
     part.add_argument(
@@ -97,6 +113,19 @@ def parser() -> argparse.ArgumentParser:
         help=f"rank with this OpenAI CLIP; {CLIP_WORDS} must be in the same folder",
     )
     draw.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE")
+
+    vary = verbs.add_parser("vary", help="draw variations of a picture, or a way to another one")
+    vary.set_defaults(run=commands_dalle2.vary)
+    vary.add_argument("picture", type=Path, metavar="PICTURE")
+    vary.add_argument("other", type=Path, metavar="OTHER", nargs="?", help="where the way ends")
+    vary.add_argument("--keep", type=at_least_one, default=8, metavar="K", help="how many (8)")
+    vary.add_argument(
+        "--eta", type=share, metavar="η", help="0: the picture itself, to 1: only what it means (1)"
+    )
+    vary.add_argument(
+        "--weights", type=Path, metavar="DIR", help="a folder of `train` (those shipped)"
+    )
+    vary.add_argument("--out", type=Path, default=Path("sheet.png"), metavar="FILE")
 
     caption = verbs.add_parser("caption", help="say which captions fit a picture")
     caption.set_defaults(run=commands.caption)
@@ -286,13 +315,13 @@ def parser() -> argparse.ArgumentParser:
             metavar="N",
             help="split each batch into N parts",
         )
-    for command in (draw, evaluate):
+    for command in (draw, vary, evaluate):
         command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
     for command in (draw, caption, evaluate):
         which = command.add_mutually_exclusive_group()
         which.add_argument("--preset", default="small", help="shipped weights (small)")
         which.add_argument("--weights", type=Path, metavar="DIR", help="or a folder of `train`")
-    for command in (draw, train, evaluate):
+    for command in (draw, vary, train, evaluate):
         command.add_argument("--seed", type=seed_number, default=0, help="random seed (0)")
     return top
 
@@ -326,6 +355,13 @@ def course_options(course: argparse.ArgumentParser) -> None:
         )
     grade.add_argument("--jobs", type=at_least_one, default=2, metavar="N", help="at once (2)")
     report.add_argument("--out", type=Path, metavar="FILE", help="CSV (marks.csv in the folder)")
+
+
+def drawing(args: argparse.Namespace) -> None:
+    """`draw` with either model."""
+    if args.mask and args.model == "dalle":
+        raise ValueError("--mask needs --model dalle2; the first DALL·E draws a --box")
+    (commands_dalle2 if args.model == "dalle2" else commands).draw(args)
 
 
 # ---- running one command ----------------------------------------------------------------

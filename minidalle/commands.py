@@ -52,12 +52,17 @@ def draw(args) -> None:
     warn_of_words(args)
     print("tokens  ", *map(repr, drawing.tokens))  # repr: a caption may hold control characters
     print("sheet   ", args.out)
+    print_ranking(ranked, {"load": load} | drawing.seconds)
+
+
+def print_ranking(ranked: list[tuple[int, float]], seconds: dict[str, float]) -> None:
+    """Print the candidates, best first, and the seconds of each stage, of which one is "load"."""
     print("rank  candidate  CLIP score")
     for rank, (i, score) in enumerate(ranked, 1):
         print(f"{rank:4}  {i:9}  {score:10.4f}")
-    spent = {"load": load} | drawing.seconds
-    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in spent.items())
-    print(f"time      {stages}; models without load {sum(drawing.seconds.values()):.1f} s")
+    stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in seconds.items())
+    models = sum(seconds.values()) - seconds["load"]
+    print(f"time      {stages}; models without load {models:.1f} s")
 
 
 def warn_of_words(args) -> None:
@@ -161,17 +166,21 @@ def tokenize(args) -> None:
 
 def evaluate(args) -> None:
     """Measure the models on each part; print the date, the machine and the figures."""
+    from minidalle.dalle2_measures import evaluate as second
     from minidalle.evaluate import PARTS, parts_of
-    from minidalle.evaluate import evaluate as measure
     from minidalle.world.abilities import ABILITIES
 
-    groups = {"abilities": list(ABILITIES)}
+    groups = {"abilities": list(ABILITIES), "dalle2": list(second.PARTS)}
     parts = [part for name in args.split or () for part in groups.get(name, [name])]
+    measures = PARTS | second.PARTS
     for part in parts:
-        if part not in PARTS:
-            names = ", ".join([*groups, *PARTS])
+        if part not in measures:
+            names = ", ".join([*groups, *measures])
             raise ValueError(f"unknown split {part!r}: choose from {names}")
-    models = open_models(args)
+    of_second = {part in second.PARTS for part in parts}
+    if len(of_second) == 2:
+        raise ValueError("the two DALL·Es have weights of their own: measure one at a time")
+    models = open_second(args) if True in of_second else open_models(args)
     parts = parts or parts_of(models)
     asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
     asked |= {"weights": fingerprint(models)}
@@ -180,7 +189,7 @@ def evaluate(args) -> None:
         results = begun(args.into, asked) or results
     for part in parts:
         if part not in results:
-            results |= measure(models, [part], args.captions, args.candidates, args.seed)
+            results[part] = measures[part](models, args.captions, args.candidates, args.seed)
         if args.into:
             with whole_file(args.into) as file:
                 file.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
@@ -206,11 +215,13 @@ def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def fingerprint(models) -> str:
-    """One for the encoding and the three networks together."""
+    """One for the encoding and all networks together."""
+    from torch import nn
+
     from minidalle import weights
 
-    bpe, *networks = models
-    each = [bpe.fingerprint(), *map(weights.fingerprint, networks)]
+    networks = [part for part in models if isinstance(part, nn.Module)]
+    each = [models.bpe.fingerprint(), *map(weights.fingerprint, networks)]
     return hashlib.sha256(" ".join(each).encode()).hexdigest()
 
 
@@ -317,6 +328,14 @@ def open_models(args):
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder of weights {args.weights}")
     return pipeline.load_pretrained(args.weights.absolute()).to(device)
+
+
+def open_second(args):
+    """Load the second DALL·E's weights in --weights, else those that are shipped."""
+    from minidalle.dalle2 import pipeline
+    from minidalle.scale.launch import find_device
+
+    return pipeline.load_pretrained(args.weights or "dalle2").to(find_device(args.device))
 
 
 def set_threads(threads: int | None) -> None:

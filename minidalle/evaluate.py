@@ -37,21 +37,6 @@ from minidalle.world.abilities import ABILITIES
 GUIDANCES, TEMPERATURES = (1.0, 1.25, 1.5, 2.0), (0.5, 0.7, 0.85, 1.0)  # of `diversity`
 
 
-def evaluate(
-    models: Pretrained,
-    parts: list[str],
-    captions: int = 500,
-    candidates: int = 32,
-    seed: int = 0,
-    draw: Callable = pipeline.draw_each,
-) -> dict[str, Figures]:
-    """The figures of each part named, as {part: {measure: number}}; PARTS lists the parts.
-
-    `draw` is called like `pipeline.draw_each`.
-    """
-    return {part: PARTS[part](models, captions, candidates, seed, draw) for part in parts}
-
-
 # ---- the dVAE, and the judge on pictures that went through it ----------------------------
 
 
@@ -276,16 +261,8 @@ def varieties(wanted: scenes.Scene, readings: list[judge.Reading]) -> tuple[floa
     exact = np.mean([not judge.faults(wanted, seen) for seen in readings])
     if not right:
         return float(exact), 0.0, 0.0
-    places = [tuple(map(_square, seen.places)) for seen in right]
+    places = [tuple(map(painting.square_of, seen.places)) for seen in right]
     return float(exact), entropy(places), entropy([seen.scene.background for seen in right])
-
-
-def _square(place: tuple[int, int, int], image_size: int = 32) -> tuple[int, int]:
-    """On which square of the paper a thing stands, even if it is a pixel off: (down, right)."""
-    top, left, side = place
-    square = image_size / painting.SQUARES
-    margin = (-(-side // square) * square - side) / 2
-    return round((top - margin) / square), round((left - margin) / square)
 
 
 SCENES = {  # measured with models of 32×32 pixels

@@ -23,7 +23,7 @@ from minidalle.bpe import BPE
 from minidalle.clip import CLIP, preprocess, rerank
 from minidalle.dvae import DVAE
 from minidalle.plots import to_uint8
-from minidalle.sampling import complete
+from minidalle.sampling import check_numbers, complete
 from minidalle.scale.cache import fast_sampling
 from minidalle.transformer import DALLE
 
@@ -209,19 +209,6 @@ def resized(pictures: Tensor, size: int) -> Tensor:
         return pictures
     images = [Image.fromarray(p) for p in to_uint8(pictures).cpu().numpy()]
     return torch.stack([preprocess(image, size) for image in images]).to(pictures.device)
-
-
-def check_numbers(candidates: int, keep: int, seed: int) -> None:
-    """Raise ValueError about the first bad number; `sampling` checks the others."""
-    if candidates < 1:
-        raise ValueError(f"the number of candidates must be 1 or more, not {candidates}")
-    if not 1 <= keep <= candidates:
-        raise ValueError(
-            f"of {candidates} candidates between 1 and {candidates} can be kept, "
-            f"not {keep}: lower --keep or raise --candidates"
-        )
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"the seed must be from 0 to {2**32 - 1}, not {seed}")
 
 
 def check_fit(models: Pretrained) -> None:

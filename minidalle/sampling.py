@@ -170,3 +170,16 @@ def check(model, text, codes, box, temperature, top_k, top_p, guidance, null_tex
         raise ValueError(f"guidance must be from 0 to {MOST_GUIDANCE:g}, not {guidance}")
     if guidance != 1 and null_text is None:
         raise ValueError("guidance needs `null_text`, the frame of the empty caption")
+
+
+def check_numbers(candidates: int, keep: int, seed: int) -> None:
+    """Raise ValueError about the first bad number of what is drawn and ranked."""
+    if candidates < 1:
+        raise ValueError(f"the number of candidates must be 1 or more, not {candidates}")
+    if not 1 <= keep <= candidates:
+        raise ValueError(
+            f"of {candidates} candidates between 1 and {candidates} can be kept, "
+            f"not {keep}: lower --keep or raise --candidates"
+        )
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"the seed must be from 0 to {2**32 - 1}, not {seed}")

@@ -441,11 +441,12 @@ def test_what_does_not_fit_is_refused_before_it_is_begun(tmp_path, capsys):
 @pytest.fixture
 def fake_measures(monkeypatch):
     module = types.ModuleType("minidalle.evaluate")
-    module.PARTS = ("unseen", "combination")
+
+    def measure(models, captions, candidates, seed):
+        return {"exact": 0.5, "captions": captions, "seed": seed}
+
+    module.PARTS = {"unseen": measure, "combination": measure}
     module.parts_of = lambda models: list(module.PARTS)
-    module.evaluate = lambda models, parts, captions, candidates, seed: {
-        part: {"exact": 0.5, "captions": captions, "seed": seed} for part in parts
-    }
     monkeypatch.setitem(sys.modules, "minidalle.evaluate", module)
 
 

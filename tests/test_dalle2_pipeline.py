@@ -4,42 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+import toys
 
 from minidalle import weights
-from minidalle.bpe import BPE
-from minidalle.clip import CLIP
-from minidalle.config import CLIPConfig
 from minidalle.dalle2 import pipeline
-from minidalle.dalle2.config import (
-    DecoderConfig,
-    PriorConfig,
-    TextConfig,
-    UNetConfig,
-    UpsamplerConfig,
-)
-from minidalle.dalle2.decoder import Decoder
 from minidalle.dalle2.prior import Prior
-from minidalle.dalle2.upsample import Upsampler
-
-E, T = 8, 16
 
 
 @pytest.fixture(scope="module")
 def models():
-    torch.manual_seed(0)
-    bpe = BPE.train(["a red ball on grass"] * 4, 260)
-    V = bpe.vocab_size
-    clip = CLIP(CLIPConfig(E, 32, 16, 8, 1, 2, V + 1 + T, T, 8, 1, 2, end=V + 1))
-    unet = UNetConfig(32, 0, 4, (8, 8), 1, (4,), 8, 4, context=8)
-    decoder = DecoderConfig(unet, TextConfig(V + 1 + T, V + 1, T, 8, 1, 2), E)
-    large = [UNetConfig(size, 3, 4, (8, 8), 1, (), groups=4) for size in (64, 128)]
-    networks = (
-        clip,
-        Prior(PriorConfig(E, 8, T, 8, 1, 2)),
-        Decoder(decoder),
-        *(Upsampler(UpsamplerConfig(unet, 2)) for unet in large),
-    )
-    return pipeline.Pretrained(bpe, *(network.requires_grad_(False) for network in networks))
+    return toys.second_dalle()
 
 
 def draw(models, **how):
@@ -61,9 +35,7 @@ def test_candidate_i_of_a_seed_is_always_the_same(models, monkeypatch):
 
 
 def test_a_folder_of_weights(models, tmp_path):
-    models.bpe.save(tmp_path / "bpe.json")
-    for name, network in zip(models._fields[1:], models[1:]):
-        weights.save(tmp_path / f"{name}.safetensors", network)
+    toys.save_second(models, tmp_path)
     loaded = pipeline.load_pretrained(tmp_path)
     assert torch.equal(draw(loaded, candidates=2).large, draw(models, candidates=2).large)
     other = Prior(replace(models.prior.config, embed=4))

@@ -191,7 +191,7 @@ FLOORS = """
     words bpe masks dvae transformer sampling resnet clip
     runtime logs optimizers training recipes dalle2 models
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
-    bench course commands commands_train commands_course __main__
+    dalle2_measures bench course commands commands_dalle2 commands_train commands_course __main__
 """.split()
 APART = {"world": {"minidalle"}, "datasets": {"minidalle", "world", "weights"}}  # know no chapter
 

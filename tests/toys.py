@@ -6,13 +6,30 @@ import socket
 import tarfile
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 
+from minidalle import weights
+from minidalle.bpe import BPE
+from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, Preset, TrainConfig
+from minidalle.dalle2 import pipeline
+from minidalle.dalle2.ar_prior import ARPrior
+from minidalle.dalle2.config import (
+    ARPriorConfig,
+    DecoderConfig,
+    PriorConfig,
+    TextConfig,
+    UNetConfig,
+    UpsamplerConfig,
+)
+from minidalle.dalle2.decoder import Decoder
+from minidalle.dalle2.prior import Prior
+from minidalle.dalle2.upsample import Upsampler
 from minidalle.transformer import DALLE
 from minidalle.world import emoji
 
@@ -123,3 +140,30 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+# ---- the second DALL·E ------------------------------------------------------------------
+
+
+def second_dalle() -> pipeline.Pretrained:
+    """All parts of the second DALL·E, as small as can be; they know nothing."""
+    torch.manual_seed(0)
+    bpe = BPE.train(["a red ball on grass, lit from the left"] * 4, 270)
+    E, T, V = 8, 40, bpe.vocab_size
+    unet = UNetConfig(32, 0, 4, (8, 8), 1, (4,), 8, 4, context=8)
+    large = [UNetConfig(size, 3, 4, (8, 8), 1, (), groups=4) for size in (64, 128)]
+    networks = (
+        CLIP(CLIPConfig(E, 32, 16, 8, 1, 2, V + 1 + T, T, 8, 1, 2, end=V + 1)),
+        Prior(PriorConfig(E, 8, T, 8, 1, 2)),
+        ARPrior(ARPriorConfig(E, 8, T, 4, 8, 8, 1, 2)),
+        Decoder(DecoderConfig(unet, TextConfig(V + 1 + T, V + 1, T, 8, 1, 2), E)),
+        *(Upsampler(UpsamplerConfig(unet, 2)) for unet in large),
+    )
+    return pipeline.Pretrained(bpe, *(network.requires_grad_(False) for network in networks))
+
+
+def save_second(models: pipeline.Pretrained, folder: Path, **about) -> None:
+    """Save them as `minidalle train` would."""
+    models.bpe.save(folder / "bpe.json")
+    for name, network in zip(models._fields[1:-1], models[1:-1]):
+        weights.save(folder / f"{name}.safetensors", network, **about)

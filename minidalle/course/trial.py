@@ -34,7 +34,7 @@ from minidalle.course.folder import SOURCE, assignments, checked
 from minidalle.course.variants import HANDED_OUT
 
 TRIED = SOURCE.parent / "tried"
-STUDENTS = ("ada", "ben", "cleo", "dan", "eva")  # whose variants differ
+STUDENTS = ("ada", "ben", "cleo", "dan", "eva", "hana")  # whose variants differ
 SECONDS = 120  # for a whole notebook
 SOLUTION = re.compile(r"^# === (right|wrong): (.+?)(?: \| loses (.+))?$")
 CELL = re.compile(r"^# --- (\S+)$")

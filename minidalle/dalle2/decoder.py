@@ -60,7 +60,8 @@ class Decoder(nn.Module):
         shown = (text < self.config.text.end) & text_known[:, None]
         words = torch.where(shown[..., None], self.token_embedding(text), self.no_token)
         words = self.norm(self.encoder(words + self.position[: text.shape[1]]))  # (B, T, width)
-        last = words[torch.arange(len(text)), end_positions(text, self.config.text.end)]
+        ends = torch.where(text_known, end_positions(text, self.config.text.end), 0)  # if hidden,
+        last = words[torch.arange(len(text)), ends]  # a caption does not tell its length either
         extra = self.tokens(white).unflatten(-1, (self.config.tokens, -1))
         context = torch.cat([extra, self.context(words)], dim=1)
         return self.condition(white) + self.caption(last), context
@@ -88,13 +89,22 @@ class Decoder(nn.Module):
 
 
 def noise_in(
-    decoder: Decoder, embedding: Tensor, text: Tensor, guidance: float = 1.0
+    decoder: Decoder, embedding: Tensor | None, text: Tensor | None, guidance: float = 1.0
 ) -> diffusion.Predict:
-    """The function (x, t) → ε for these embeddings (B, E) and captions (B, T)."""
-    yes = torch.ones(len(text), dtype=torch.bool, device=text.device)
-    told, copies = decoder.told(embedding, text, yes, yes), 1 if guidance == 1 else 2
+    """The function (x, t) → ε for these embeddings (B, E) and captions (B, T).
+
+    Either may be None: then it is hidden.
+    """
+    known = [embedding is not None, text is not None]
+    if embedding is None:
+        embedding = decoder.no_embedding.expand(len(text), -1)
+    if text is None:
+        text = torch.zeros(len(embedding), decoder.config.text.text_len, dtype=torch.long)
+    hide = embedding.new_zeros(len(embedding), dtype=torch.bool)
+    text, copies = text.to(hide.device), 1 if guidance == 1 else 2
+    told = decoder.told(embedding, text, *(hide | yes for yes in known))
     if copies == 2:
-        untold = decoder.told(embedding, text, ~yes, ~yes)
+        untold = decoder.told(embedding, text, hide, hide)
         told = tuple(torch.cat(pair) for pair in zip(told, untold))
 
     def predict(x: Tensor, t: int) -> Tensor:
@@ -112,8 +122,8 @@ def noise_in(
 @torch.no_grad()
 def decode(
     decoder: Decoder,
-    embedding: Tensor,
-    text: Tensor,
+    embedding: Tensor | None,
+    text: Tensor | None,
     generators: list[Generator],
     steps: int = 25,
     guidance: float = 2.0,
@@ -121,10 +131,10 @@ def decode(
 ) -> Tensor:
     """Draw a picture of each embedding (B, E) and caption (B, T): (B, 3, H, W) in [0, 1].
 
-    All randomness of picture i comes from generator i.
+    Either may be None: then it is hidden. All randomness of picture i comes from generator i.
     """
     size = decoder.config.unet.image_size
-    noise = diffusion.noise_of(generators, (3, size, size), embedding)
+    noise = diffusion.noise_of(generators, (3, size, size), decoder.no_embedding)
     return drawn_from(decoder, noise, embedding, text, generators, steps, guidance, eta)
 
 
@@ -132,8 +142,8 @@ def decode(
 def drawn_from(
     decoder: Decoder,
     noise: Tensor,
-    embedding: Tensor,
-    text: Tensor,
+    embedding: Tensor | None,
+    text: Tensor | None,
     generators: Sequence[Generator] = (),
     steps: int = 50,
     guidance: float = 1.0,

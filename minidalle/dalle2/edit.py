@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from minidalle.dalle2 import diffusion
-from minidalle.dalle2.decoder import Decoder, noise_in
+from minidalle.clip import CLIP
+from minidalle.dalle2 import diffusion, meaning
+from minidalle.dalle2.decoder import Decoder, drawn_from, noise_in
 
 
 @torch.no_grad()
@@ -58,13 +59,54 @@ def redraw(
 
 @torch.no_grad()
 def inverted(
-    decoder: Decoder, pictures: Tensor, embedding: Tensor, text: Tensor, steps: int = 50
+    decoder: Decoder,
+    pictures: Tensor,
+    embedding: Tensor | None,
+    text: Tensor | None,
+    steps: int = 50,
 ) -> Tensor:
     """The noise (B, 3, H, W) from which the decoder would draw these pictures."""
     predict = noise_in(decoder, embedding, text)
     times = diffusion.times_of(steps, decoder.config.times)
     *_, (_, x) = diffusion.invert(predict, 2 * pictures - 1, times, decoder.alpha_bars)
     return x
+
+
+@torch.no_grad()
+def variations(
+    clip: CLIP,
+    decoder: Decoder,
+    picture: Tensor,
+    generators: list[Generator],
+    eta: float = 1.0,
+    steps: int = 50,
+) -> Tensor:
+    """Other pictures of what a picture (3, H, W) means, one from each generator: (B, 3, H, W).
+
+    With η = 0 each is the picture itself; the larger η, the less of its accidents is kept.
+    """
+    alike = picture.expand(len(generators), -1, -1, -1)
+    embedding = meaning.look(clip, picture[None]).expand(len(generators), -1)
+    noise = inverted(decoder, alike, embedding, None, steps)
+    return drawn_from(decoder, noise, embedding, None, generators, steps, eta=eta)
+
+
+@torch.no_grad()
+def between(
+    clip: CLIP, decoder: Decoder, first: Tensor, second: Tensor, count: int, steps: int = 50
+) -> Tensor:
+    """Pictures on the way from one (3, H, W) to another, both included: (count, 3, H, W).
+
+    Both what they mean and their noise go along great circles (section 3.2).
+    """
+    pictures = torch.stack([first, second])
+    embedding = meaning.look(clip, pictures)
+    noise = inverted(decoder, pictures, embedding, None, steps)
+    shares = [i / max(1, count - 1) for i in range(count)]
+    along = torch.stack([slerp(embedding[0], embedding[1], share) for share in shares])
+    flat = noise.flatten(1)
+    noises = torch.stack([slerp(flat[0], flat[1], share) for share in shares])
+    return drawn_from(decoder, noises.view(count, *first.shape), along, None, steps=steps)
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:

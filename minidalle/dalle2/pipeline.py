@@ -20,9 +20,12 @@ from minidalle import DATA, weights
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, rerank
 from minidalle.dalle2 import meaning
+from minidalle.dalle2.ar_prior import ARPrior
 from minidalle.dalle2.decoder import Decoder, decode
+from minidalle.dalle2.edit import redraw
 from minidalle.dalle2.prior import Prior, draw_embeddings
 from minidalle.dalle2.upsample import Upsampler, upsample
+from minidalle.sampling import MOST_GUIDANCE, check_numbers
 
 STEPS, PRIOR_STEPS, UP_STEPS = 25, 25, 10
 GUIDANCE, PRIOR_GUIDANCE = 2.0, 1.0
@@ -30,14 +33,16 @@ CHUNK = 32  # pictures drawn at a time
 
 
 class Pretrained(NamedTuple):
-    """The six trained parts."""
+    """The seven trained parts, and what the decoder was trained on."""
 
     bpe: BPE
     clip: CLIP
     prior: Prior
+    ar_prior: ARPrior
     decoder: Decoder
     up64: Upsampler
     up128: Upsampler
+    data: str = ""
 
     @property
     def device(self) -> torch.device:
@@ -46,23 +51,26 @@ class Pretrained(NamedTuple):
 
     def to(self, device: torch.device | str) -> "Pretrained":
         """The same models on another device."""
-        return Pretrained(self.bpe, *(model.to(device) for model in self[1:]))
+        moved = (model.to(device) for model in self[1:-1])
+        return Pretrained(self.bpe, *moved)._replace(data=self.data)
 
 
 def load_pretrained(source: str | Path = "dalle2") -> Pretrained:
-    """Load the six parts from a folder, or those shipped under data/ by name."""
+    """Load the parts from a folder, or those shipped under data/ by name."""
     folder = DATA / source if (DATA / source).is_dir() else Path(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of weights called {source}, nor data/{source}")
     kinds = {
         "clip": CLIP,
         "prior": Prior,
+        "ar_prior": ARPrior,
         "decoder": Decoder,
         "up64": Upsampler,
         "up128": Upsampler,
     }
     networks = [weights.load(folder / f"{name}.safetensors", kind) for name, kind in kinds.items()]
-    models = Pretrained(BPE.load(folder / "bpe.json"), *networks)
+    data = weights.read_about(folder / "decoder.safetensors").get("data", "")
+    models = Pretrained(BPE.load(folder / "bpe.json"), *networks)._replace(data=data)
     check_fit(models)
     return models
 
@@ -73,6 +81,7 @@ def check_fit(models: Pretrained) -> None:
     pairs = [
         ("vocabularies", "BPE", models.bpe.pad(clip.text_len), "CLIP", clip.vocab_size),
         ("embeddings", "prior", prior.embed, "CLIP", clip.embed),
+        ("embeddings", "ar_prior", models.ar_prior.config.embed, "CLIP", clip.embed),
         ("embeddings", "decoder", decoder.embed, "CLIP", clip.embed),
         ("captions", "decoder", decoder.text.vocab_size, "CLIP", clip.vocab_size),
         ("picture sizes", "decoder", decoder.unet.image_size, "CLIP", clip.image_size),
@@ -112,14 +121,20 @@ def draw(
     seed: int = 0,
     steps: int = STEPS,
     guidance: float = GUIDANCE,
+    given: Tensor | None = None,
+    mask: Tensor | None = None,
     truncate: bool = False,
     progress: Callable[[list], Iterator] = iter,
 ) -> Drawing:
     """Draw `candidates` pictures of a caption, and enlarge the best `keep`.
 
-    Raises ValueError, in one sentence, for bad input.
+    Of a `given` picture (3, 32, 32) only what is True in the mask (1, 32, 32) is drawn. Raises
+    ValueError, in one sentence, for bad input.
     """
     clip, seconds = models.clip, {}
+    check_numbers(candidates, keep, seed)
+    if not 0 <= guidance <= MOST_GUIDANCE:
+        raise ValueError(f"guidance must be from 0 to {MOST_GUIDANCE:g}, not {guidance}")
 
     @contextmanager
     def timed(stage: str):
@@ -134,18 +149,38 @@ def draw(
         streams = generators(seed, first, min(CHUNK, candidates - first))
         many = text.expand(len(streams), -1)
         with timed("prior"):
-            said = meaning.read(clip, many)
-            embeddings.append(
-                draw_embeddings(models.prior, said, streams, PRIOR_STEPS, PRIOR_GUIDANCE)
-            )
+            embeddings.append(imagined(models, many, streams))
         with timed("decoder"):
-            pictures.append(decode(models.decoder, embeddings[-1], many, streams, steps, guidance))
+            told = embeddings[-1], many, streams, steps, guidance
+            if given is None:
+                pictures.append(decode(models.decoder, *told))
+            else:
+                alike = given.expand(len(streams), -1, -1, -1)
+                pictures.append(redraw(models.decoder, alike, mask, *told))
     small = torch.cat(pictures)
     with timed("rerank"):
         order, scores = rerank(clip, text, small, keep)
     with timed("upsamplers"):
         large = enlarge(models, small[order], [generators(seed, int(i), 1)[0] for i in order])
     return Drawing(caption, torch.cat(embeddings), small, order, scores, large, seconds)
+
+
+def imagined(models: Pretrained, text: Tensor, streams: list[Generator]) -> Tensor:
+    """The embedding (B, E) that the prior draws of each caption (B, T)."""
+    said = meaning.read(models.clip, text)
+    return draw_embeddings(models.prior, said, streams, PRIOR_STEPS, PRIOR_GUIDANCE)
+
+
+def sample(
+    models: Pretrained,
+    text: Tensor,
+    streams: list[Generator],
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+) -> tuple[Tensor, Tensor]:
+    """An embedding (B, E) and a picture (B, 3, 32, 32) of each caption (B, T)."""
+    embedding = imagined(models, text, streams)
+    return embedding, decode(models.decoder, embedding, text, streams, steps, guidance)
 
 
 def enlarge(models: Pretrained, small: Tensor, streams: list[Generator]) -> Tensor:

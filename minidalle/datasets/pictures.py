@@ -47,8 +47,8 @@ def read_picture(source: Path | io.BytesIO, name: Path | str) -> Image.Image:
             return decoded(content)
         except Exception:  # maybe only because of its metadata
             return decoded(bare_png(content))
-    except MemoryError:
-        raise  # a fault of the machine, not of the picture
+    except (MemoryError, FileNotFoundError):
+        raise  # no fault of a picture
     except UnidentifiedImageError:
         raise ValueError(f"{name} is not a picture in {', '.join(FORMATS)}") from None
     except Exception as error:  # decoders raise errors of every kind

@@ -68,6 +68,14 @@ def _stand(side: int, room: float, square: float, rng: Random) -> float:
     return square * rng.randint(0, int((room - box) // square)) + (box - side) / 2
 
 
+def square_of(place: tuple[int, int, int], image_size: int = 32) -> tuple[int, int]:
+    """On which square of the paper a thing stands, even if it is a pixel off: (down, right)."""
+    top, left, side = place
+    square = image_size / SQUARES
+    margin = (-(-side // square) * square - side) / 2
+    return round((top - margin) / square), round((left - margin) / square)
+
+
 # The regions of 1, 2, 3 or 4 equal things: (top, left, height, width) in shares of the side.
 _COUNTED = {
     1: [(1 / 8, 1 / 8, 3 / 4, 3 / 4)],

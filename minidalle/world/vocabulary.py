@@ -15,6 +15,7 @@ import numpy as np
 
 from minidalle.world import emoji, scenes
 from minidalle.world.abilities import ABILITIES
+from minidalle.world.lit import LIT
 
 WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 QUOTED = re.compile(r" '\w+'")  # to be spelled, so any letters will do
@@ -24,8 +25,10 @@ QUOTED = re.compile(r" '\w+'")  # to be spelled, so any letters will do
 def captions(data: str) -> tuple[str, ...]:
     """Captions of a built-in data set, by its name, in which every word of it occurs."""
     rng, found = Random(0), []
-    if data in ("scenes", "both"):
+    if data in ("scenes", "both", "lit"):
         found += [scenes.caption_of(scenes.sample_scene(rng)) for _ in range(4000)]
+    if data == "lit":
+        found += [LIT.caption_of(LIT.sample(rng)) for _ in range(3000)]
     if data in ("abilities", "world"):
         for ability in ABILITIES.values():
             found += [ability.caption_of(ability.sample(rng)) for _ in range(3000)]
