@@ -82,20 +82,22 @@ def as_ours(theirs: dict[str, torch.Tensor], ours: UNet) -> dict[str, torch.Tens
             found[f"{into}.out.{kind}"] = own[f"to_out.0.{kind}"]
 
     found = {}
-    for side, layers in (("down", ours.down), ("up", ours.up)):
+    for side, layers in (("down", ours.down_blocks), ("up", ours.up_blocks)):
         level, number = 0, 0
         for i, layer in enumerate(layers):
             if layer.block.resize != "same":
-                block(f"{side}_blocks.{level}.{side}samplers.0", f"{side}.{i}")
+                block(f"{side}_blocks.{level}.{side}samplers.0", f"{side}_blocks.{i}")
                 level, number = level + 1, 0
                 continue
-            block(f"{side}_blocks.{level}.resnets.{number}", f"{side}.{i}")
+            block(f"{side}_blocks.{level}.resnets.{number}", f"{side}_blocks.{i}")
             if layer.attention is not None:
-                attention(f"{side}_blocks.{level}.attentions.{number}", f"{side}.{i}.attention")
+                attention(
+                    f"{side}_blocks.{level}.attentions.{number}", f"{side}_blocks.{i}.attention"
+                )
             number += 1
     for i in (0, 1):
-        block(f"mid_block.resnets.{i}", f"middle.{i}")
-    attention("mid_block.attentions.0", "middle.0.attention")
+        block(f"mid_block.resnets.{i}", f"middle_blocks.{i}")
+    attention("mid_block.attentions.0", "middle_blocks.0.attention")
     for mine, other in (
         ("time.0", "time_embedding.linear_1"), ("time.2", "time_embedding.linear_2"),
         ("enter", "conv_in"), ("norm", "conv_norm_out"), ("leave", "conv_out"),

@@ -307,6 +307,15 @@ def test_stacked_matrices_move_as_those_of_torch():
     assert all(one.allclose(other, rtol=1e-4) for one, other in zip(ours, theirs))
 
 
+def test_a_kernel_moves_as_the_matrix_of_its_rows():
+    kernel, matrix = nn.Parameter(torch.ones(4, 2, 3, 3)), nn.Parameter(torch.ones(4, 18))
+    kernel.grad = torch.randn(4, 2, 3, 3)
+    matrix.grad = kernel.grad.view(4, 18).clone()
+    for parameter in (kernel, matrix):
+        optimizers.StackedMuon([parameter], lr=0.1, adjust_lr_fn="match_rms_adamw").step()
+    assert torch.equal(kernel.view(4, 18), matrix) and not torch.equal(matrix, torch.ones(4, 18))
+
+
 def test_one_step_equals_adamw_by_hand():
     """The first step of Adam is lr · sign(gradient); decay shrinks first by lr · decay."""
     model = nn.Linear(2, 1)

@@ -89,7 +89,8 @@ class Attention(nn.Module):
             keys, values = self.context(context).chunk(2, dim=-1)
             k, v = torch.cat([keys, k], dim=1), torch.cat([values, v], dim=1)  # (B, M + hw, C)
         q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in (q, k, v))
-        y = F.scaled_dot_product_attention(q, k, v)  # (B, H, hw, d)
+        scores = q @ k.mT / q.shape[-1] ** 0.5  # (B, H, hw, M + hw)
+        y = scores.softmax(-1) @ v  # (B, H, hw, d)
         return x + self.out(y.transpose(1, 2).flatten(2)).mT.unflatten(2, (h, w))
 
 
@@ -125,23 +126,27 @@ class UNet(nn.Module):
         )
         grids = [config.image_size // config.patch >> level for level in range(len(widths))]
         attend = [grid in config.attention for grid in grids]
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.down_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList()
         x, skips = first, [first]
         for level, width in enumerate(widths):
             for _ in range(config.blocks):
-                self.down.append(Layer(config, x, width, D, attend[level]))
+                self.down_blocks.append(Layer(config, x, width, D, attend[level]))
                 x = width
                 skips.append(x)
             if level < last:
-                self.down.append(Layer(config, x, x, D, resize="down"))
+                self.down_blocks.append(Layer(config, x, x, D, resize="down"))
                 skips.append(x)
-        self.middle = nn.ModuleList([Layer(config, x, x, D, attend[last]), Layer(config, x, x, D)])
+        self.middle_blocks = nn.ModuleList(
+            [Layer(config, x, x, D, attend[last]), Layer(config, x, x, D)]
+        )
         for level in range(last, -1, -1):
             for _ in range(config.blocks + 1):
-                self.up.append(Layer(config, x + skips.pop(), widths[level], D, attend[level]))
+                self.up_blocks.append(
+                    Layer(config, x + skips.pop(), widths[level], D, attend[level])
+                )
                 x = widths[level]
             if level:
-                self.up.append(Layer(config, x, x, D, resize="up"))
+                self.up_blocks.append(Layer(config, x, x, D, resize="up"))
         self.norm = nn.GroupNorm(config.groups, x)
         self.leave = nn.Conv2d(x, config.channels, 3, padding=1)
         for parameter in self.leave.parameters():
@@ -150,7 +155,7 @@ class UNet(nn.Module):
     @property
     def layers(self) -> list[Layer]:
         """All of them, in the order in which a picture passes them."""
-        return [*self.down, *self.middle, *self.up]
+        return [*self.down_blocks, *self.middle_blocks, *self.up_blocks]
 
     def forward(
         self, x: Tensor, t: Tensor, condition: Tensor | float = 0.0, context: Tensor | None = None,
@@ -165,12 +170,12 @@ class UNet(nn.Module):
         x = x if given is None else torch.cat([x, given], dim=1)
         x = self.enter(F.pixel_unshuffle(x, self.config.patch))
         skips = [x]
-        for layer in self.down:
+        for layer in self.down_blocks:
             x = layer(x, condition, context)
             skips.append(x)
-        for layer in self.middle:
+        for layer in self.middle_blocks:
             x = layer(x, condition, context)
-        for layer in self.up:
+        for layer in self.up_blocks:
             if layer.block.resize == "same":
                 x = torch.cat([x, skips.pop()], dim=1)
             x = layer(x, condition, context)
