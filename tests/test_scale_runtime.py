@@ -17,7 +17,10 @@ from toys import free_port
 from minidalle import recipes, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
+from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, Ramp, TrainConfig
+from minidalle.dalle2 import recipes as recipes_2
+from minidalle.dalle2.config import DecoderConfig, PriorConfig, TextConfig, UNetConfig
 from minidalle.dvae import DVAE
 from minidalle.models import MODELS
 from minidalle.runtime import SingleProcess
@@ -98,9 +101,17 @@ def job_of(name, bpe, dvae, meta=False):
             4,
             DVAELoss(kl=Ramp(0.1, 0.1), evenness=Ramp(0.1, 0.1), hard_from=0.6),
         )
+    clip = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
     if name == "clip":
-        sizes = CLIPConfig(8, 32, 8, 16, 1, 2, V + 1 + T, T, 16, 1, 2, end=V + 1)
-        return recipes.clip_job(sizes, replace(CONFIG, batch_size=8), "scenes", 3, bpe, dvae)
+        return recipes.clip_job(clip, replace(CONFIG, batch_size=8), "scenes", 3, bpe, dvae)
+    if name in ("prior", "decoder"):
+        torch.manual_seed(1)
+        asked = CONFIG, "scenes", 3, bpe, CLIP(clip).requires_grad_(False)
+        if name == "prior":
+            return recipes_2.prior_job(PriorConfig(8, 16, T, 16, 2, 2), *asked)
+        unet = UNetConfig(32, 0, 4, (8, 16), 1, (4,), 8, 4, context=8)
+        text = TextConfig(V + 1 + T, V + 1, T, 16, 1, 2)
+        return recipes_2.decoder_job(DecoderConfig(unet, text, 8), *asked)
     sizes = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2, kernel=3)
     return recipes.dalle_job(sizes, CONFIG, "scenes", 3, bpe, dvae, 0.1, meta)
 
@@ -164,10 +175,21 @@ def test_many_processes_compute_what_one_does(name, bpe, dvae):
         assert seen == pytest.approx(alone, rel=1e-5), way
 
 
-def test_muon_in_shards(bpe, dvae):
+@pytest.mark.parametrize("name", ["prior", "decoder"])
+def test_the_second_dalle_in_two_processes(name, bpe, dvae, monkeypatch):
+    monkeypatch.setattr(recipes_2, "FITTED", 64)
+    alone = np.array(six_steps(single(), job_of(name, bpe, dvae)))
+    for share in ("ddp", "fsdp"):
+        seen = together(2, in_processes, name, {"share": share}, bpe, dvae)[0]
+        assert np.array(seen) == pytest.approx(alone, rel=1e-5), share
+
+
+@pytest.mark.parametrize("name", ["dalle", "decoder"])
+def test_muon_in_shards(name, bpe, dvae, monkeypatch):
     """Muon computes in bfloat16, so the sums agree less closely."""
-    alone = np.array(six_steps(single(), job_of("dalle", bpe, dvae), muon=True))
-    seen = together(2, in_processes, "dalle", {"share": "fsdp"}, bpe, dvae, True)[0]
+    monkeypatch.setattr(recipes_2, "FITTED", 64)
+    alone = np.array(six_steps(single(), job_of(name, bpe, dvae), muon=True))
+    seen = together(2, in_processes, name, {"share": "fsdp"}, bpe, dvae, True)[0]
     assert np.array(seen) == pytest.approx(alone, rel=2e-3)
 
 
