@@ -268,7 +268,13 @@ def parser() -> argparse.ArgumentParser:
 
     plan = verbs.add_parser("plan", help="compute the memory, FLOPs and days of a training")
     plan.set_defaults(run=commands.plan)
-    plan.add_argument("--preset", default="paper", help="size of the transformer (paper)")
+    plan.add_argument("--preset", default="paper", help="size of the models (paper)")
+    plan.add_argument(
+        "--model",
+        choices=("dalle", "dalle2"),
+        default="dalle",
+        help="the transformer, or all of the second DALL·E (dalle)",
+    )
     plan.add_argument("--gpus", type=int, default=1, metavar="N", help="number of GPUs (1)")
     plan.add_argument("--gpu", default="h100", help="h100, h200, a100-80, a100-40 or v100 (h100)")
     plan.add_argument(

@@ -242,11 +242,18 @@ def table(results: dict) -> str:
 
 
 def plan(args) -> None:
-    """Compute what training a preset's transformer takes, without running anything."""
-    from minidalle.scale import plan as chapter
+    """Compute what training a preset's models take, without running anything."""
+    if args.model == "dalle2":
+        from minidalle.dalle2.config import PRESETS as PRESETS_2
+        from minidalle.scale import plan_dalle2
 
-    layout = chapter.Layout(args.gpus, args.share, args.shard_size, recompute=args.recompute)
-    rows = chapter.plan(find_preset(args.preset), args.gpu, layout, args.image_batch, args.mfu)
+        preset = find_preset(args.preset, PRESETS_2)
+        rows = plan_dalle2.plan(preset, args.gpu, args.gpus, args.mfu)
+    else:
+        from minidalle.scale import plan as chapter
+
+        layout = chapter.Layout(args.gpus, args.share, args.shard_size, recompute=args.recompute)
+        rows = chapter.plan(find_preset(args.preset), args.gpu, layout, args.image_batch, args.mfu)
     if args.json:
         print(
             json.dumps(
@@ -254,9 +261,10 @@ def plan(args) -> None:
             )
         )
         return
+    wide = max(16, *(len(row[0]) for row in rows))
     for what, value, unit, source in rows:
         value = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-        print(f"{source:9}  {what:16}  {value:>14}  {unit}".rstrip())
+        print(f"{source:9}  {what:{wide}}  {value:>14}  {unit}".rstrip())
 
 
 # ---- bench ------------------------------------------------------------------------------

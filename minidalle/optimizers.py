@@ -13,10 +13,11 @@ from minidalle.config import TrainConfig
 def make_optimizers(model: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """AdamW with weight decay on matrices and kernels only, not on biases, gains or embeddings.
 
-    With config.muon, the matrices and kernels inside blocks get Muon (Jordan et al. 2024), a kernel
-    (out, in, h, w) as a matrix of `out` rows: it makes each update orthogonal, so that all directions of a matrix learn at the same pace, where AdamW
-    mostly moves the few that dominate the gradient. The update is scaled to the size of AdamW's
-    (Liu et al. 2025, arXiv 2502.16982), so one learning rate serves both.
+    With config.muon, the matrices and kernels inside blocks get Muon (Jordan et al. 2024), where a
+    kernel (out, in, h, w) is a matrix of `out` rows: it makes each update orthogonal, so that all
+    directions of a matrix learn at the same pace, where AdamW mostly moves the few that dominate
+    the gradient. The update is scaled to the size of AdamW's (Liu et al. 2025, arXiv 2502.16982),
+    so one learning rate serves both.
     """
     decay, keep, scalars, hidden = [], [], [], []
     for path, module in model.named_modules():

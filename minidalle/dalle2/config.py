@@ -67,7 +67,7 @@ class ARPriorConfig:
     buckets: int = 1024  # K, values of a component
     width: int = 2048  # D
     depth: int = 24
-    heads: int = 26
+    heads: int = 32  # of 64 channels, as in the diffusion prior
 
 
 def nested(owner: Any, name: str, kind: type) -> None:
