@@ -98,13 +98,17 @@ def alpha_bars(times: int) -> Tensor:
     return diffusion.cosine_alpha_bars(times)
 
 
-def to_x0_and_eps(kind: str, predicted: Tensor, x: Tensor, alpha_bar: float) -> tuple:
+def to_x0_and_eps(
+    kind: str, predicted: Tensor, x: Tensor, alpha_bar: float
+) -> tuple[Tensor, Tensor]:
     """What a prediction of kind "eps", "x0" or "v" amounts to: x₀ and ε, like x."""
     given = kind, predicted, x, alpha_bar
     return diffusion.to_x0(*given), diffusion.to_eps(*given)
 
 
-def ddim_step(x: Tensor, eps: Tensor, alpha_bar: float, before: float, eta: float, noise: Tensor):
+def ddim_step(
+    x: Tensor, eps: Tensor, alpha_bar: float, before: float, eta: float, noise: Tensor
+) -> Tensor:
     """From x_t to x_s, whose ᾱ is `before` (Song et al. 2021, equation 12); before > ᾱ, or 1."""
     return diffusion.ddim_step(x, eps, alpha_bar, before, eta, noise)
 
