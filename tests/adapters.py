@@ -14,6 +14,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from minidalle import bpe, clip, config, dvae, masks, sampling, transformer
+from minidalle.dalle2 import diffusion
 
 # ---- a1 ---------------------------------------------------------------------------------
 
@@ -87,3 +88,31 @@ def contrastive_loss(pictures: Tensor, captions: Tensor, scale: Tensor) -> Tenso
     """Features (B, E) of pairs, not yet normalised, and the factor of cosines → the loss."""
     pictures, captions = (x / x.norm(dim=1, keepdim=True) for x in (pictures, captions))
     return clip.contrastive_loss(scale * pictures @ captions.T)
+
+
+# ---- a7 ---------------------------------------------------------------------------------
+
+
+def alpha_bars(times: int) -> Tensor:
+    """The cosine schedule: ᾱ of the times from the least noise to the most, (times,)."""
+    return diffusion.cosine_alpha_bars(times)
+
+
+def to_x0_and_eps(
+    kind: str, predicted: Tensor, x: Tensor, alpha_bar: float
+) -> tuple[Tensor, Tensor]:
+    """What a prediction of kind "eps", "x0" or "v" amounts to: x₀ and ε, like x."""
+    given = kind, predicted, x, alpha_bar
+    return diffusion.to_x0(*given), diffusion.to_eps(*given)
+
+
+def ddim_step(
+    x: Tensor, eps: Tensor, alpha_bar: float, before: float, eta: float, noise: Tensor
+) -> Tensor:
+    """From x_t to x_s, whose ᾱ is `before` (Song et al. 2021, equation 12); before > ᾱ, or 1."""
+    return diffusion.ddim_step(x, eps, alpha_bar, before, eta, noise)
+
+
+def renoise(x: Tensor, noise: Tensor, alpha_bar: float, after: float) -> Tensor:
+    """From x_s forward to x_t by fresh noise; `after`, ᾱ of x_t, is the smaller."""
+    return diffusion.renoise(x, noise, alpha_bar, after)

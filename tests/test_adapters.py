@@ -175,3 +175,47 @@ def test_the_contrastive_loss_goes_both_ways():
     assert float(adapters.contrastive_loss(3 * pictures, captions, scale)) == pytest.approx(
         float(loss), abs=1e-5
     )
+
+
+# ---- a7 ---------------------------------------------------------------------------------
+
+
+@pytest.mark.a7
+def test_a_schedule_destroys_evenly_and_leaves_something():
+    bars = torch.as_tensor(adapters.alpha_bars(1000)).double()
+    assert bars.shape == (1000,) and (bars.diff() < 0).all()
+    assert bars[0] > 0.9999 and 0 < bars[-1] < 1e-5
+    assert float(bars[499]) == pytest.approx(math.cos(0.508 / 1.008 * math.pi / 2) ** 2, abs=1e-3)
+
+
+@pytest.mark.a7
+@pytest.mark.parametrize("alpha_bar", [0.1, 0.64, 0.98])
+def test_each_prediction_is_a_picture_and_noise(alpha_bar):
+    x0, eps = randn(2, 3, 4), randn(3, 2, 4).reshape(2, 3, 4)
+    a, b = math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar)
+    x = a * x0 + b * eps
+    for kind, predicted in (("eps", eps), ("x0", x0), ("v", a * eps - b * x0)):
+        picture, noise = adapters.to_x0_and_eps(kind, predicted, x, alpha_bar)
+        assert torch.allclose(picture, x0, atol=1e-4) and torch.allclose(noise, eps, atol=1e-4)
+
+
+@pytest.mark.a7
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_a_step_has_the_variance_of_the_time_where_it_ends(eta):
+    x0, eps, fresh = torch.eye(3)[:, None]
+    t, s = 0.36, 0.84
+    stepped = adapters.ddim_step(0.6 * x0 + 0.8 * eps, eps, t, s, eta, fresh)
+    picture, old, new = stepped[0].tolist()
+    assert picture == pytest.approx(math.sqrt(s)) and old**2 + new**2 == pytest.approx(1 - s)
+    assert new == pytest.approx(eta * math.sqrt((1 - s) / (1 - t) * (1 - t / s)), abs=1e-6)
+    last = adapters.ddim_step(0.6 * x0 + 0.8 * eps, eps, t, 1.0, eta, fresh)
+    assert torch.allclose(last, x0, atol=1e-6)
+
+
+@pytest.mark.a7
+def test_noise_put_back_makes_the_noise_of_the_later_time():
+    x0, eps, fresh = torch.eye(3)[:, None]
+    s, t = 0.84, 0.36
+    again = adapters.renoise(math.sqrt(s) * x0 + math.sqrt(1 - s) * eps, fresh, s, t)
+    picture, old, new = again[0].tolist()
+    assert picture == pytest.approx(math.sqrt(t)) and old**2 + new**2 == pytest.approx(1 - t)
