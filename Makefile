@@ -20,7 +20,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw abilities test quick lint lab notebooks course from-scratch bench-peers performance clean
+.PHONY: help draw abilities test quick lint lab notebooks course from-scratch from-scratch-dalle2 bench-peers performance clean
 .NOTPARALLEL:
 
 help:
@@ -34,6 +34,8 @@ help:
 	@echo 'make quick          check style and types, and run the quick tests, while you edit'
 	@echo 'make course         try the tests of all assignments on right and wrong solutions'
 	@echo 'make from-scratch   train all four models again, then measure them'
+	@echo 'make from-scratch-dalle2'
+	@echo '                    train the second DALL·E on the CLIP of from-scratch, then measure it'
 	@echo 'make performance    time everything against its peers, and write the figures to docs/speed.md'
 	@echo 'make clean          remove .venv and caches; runs/ stays'
 	@echo
@@ -100,6 +102,26 @@ from-scratch: $(VENV)/.core
 	$(BIN)/minidalle train dalle $(SCRATCH) --minutes $(MINUTES) --threads 1; dalle=$$?; \
 	wait $$clip || { tail -n 1 runs/scratch/clip.log >&2; exit 1; }; exit $$dalle
 	$(BIN)/minidalle evaluate --weights runs/scratch --split unseen
+
+# The second DALL·E, an hour on two cores. The decoder needs most of it; everything else trains
+# beside it, one after the other.
+DECODER_MINUTES = 52
+SECOND = --preset tiny --data scenes --out runs/scratch2 --overwrite --bf16 --threads 1
+
+from-scratch-dalle2: $(VENV)/.core
+	@test -f runs/scratch/clip.safetensors || { echo 'minidalle: there is no CLIP in runs/scratch;' \
+	  'run `make from-scratch` first' >&2; exit 1; }
+	mkdir -p runs/scratch2 && cp runs/scratch/bpe.json runs/scratch/clip.safetensors runs/scratch2
+	@echo 'minidalle: the others train in parallel; their output goes to runs/scratch2/others.log'
+	@{ $(BIN)/minidalle train prior $(SECOND) --minutes 8 && \
+	  $(BIN)/minidalle train ar_prior $(SECOND) --minutes 8 && \
+	  $(BIN)/minidalle train up64 $(SECOND) --minutes 16 && \
+	  $(BIN)/minidalle train up128 $(SECOND) --minutes 16; } >runs/scratch2/others.log 2>&1 & others=$$!; \
+	trap 'kill $$others' INT TERM; set -x; \
+	$(BIN)/minidalle train decoder $(SECOND) --minutes $(DECODER_MINUTES); decoder=$$?; \
+	wait $$others || { tail -n 1 runs/scratch2/others.log >&2; exit 1; }; exit $$decoder
+	$(BIN)/minidalle evaluate --weights runs/scratch2 --captions 300 --candidates 8 \
+	  --split "dalle2 decoder" --split "dalle2 chain"
 
 # The peers of `minidalle bench --peer`. LlamaGen is in no registry; this is the commit that was timed.
 LLAMAGEN = https://github.com/FoundationVision/LlamaGen

@@ -217,3 +217,47 @@ def test_published_sizes():
         pytest.approx(1, rel=0.3),
         pytest.approx(3.5, rel=0.03),
     ]
+
+
+# ---- another implementation -------------------------------------------------------------
+
+
+def test_the_prior_of_diffusers():
+    """With the same random weights; its zeros are shaken, and its causal mask is asked for."""
+    diffusers = pytest.importorskip("diffusers")
+    torch.manual_seed(2)
+    theirs = shaken(diffusers.PriorTransformer(2, 8, 2, embedding_dim=E, num_embeddings=T))
+    theirs.requires_grad_(False)
+    ours, own = Prior(PriorConfig(E, E, T, 16, 2, 2)), theirs.state_dict()
+    found = {"position": own["positional_embedding"][0], "query": own["prd_embedding"][0, 0]}
+    names = {
+        "states": "encoder_hidden_states_proj", "meaning": "embedding_proj", "noisy": "proj_in",
+        "time.0": "time_embedding.linear_1", "time.2": "time_embedding.linear_2",
+        "norm": "norm_out", "out": "proj_to_clip_embeddings",
+    }  # fmt: skip
+    for i in (0, 1):
+        block = f"transformer_blocks.{i}"
+        names |= {
+            f"blocks.{i}.norm_1": f"{block}.norm1", f"blocks.{i}.norm_2": f"{block}.norm3",
+            f"blocks.{i}.out": f"{block}.attn1.to_out.0",
+            f"blocks.{i}.up": f"{block}.ff.net.0.proj",
+            f"blocks.{i}.down": f"{block}.ff.net.2",
+        }  # fmt: skip
+        for kind in ("weight", "bias"):
+            qkv = [own[f"{block}.attn1.to_{x}.{kind}"] for x in "qkv"]
+            found[f"blocks.{i}.qkv.{kind}"] = torch.cat(qkv)
+    for mine, other in names.items():
+        found |= {f"{mine}.{kind}": own[f"{other}.{kind}"] for kind in ("weight", "bias")}
+    missing, unexpected = ours.load_state_dict(found, strict=False)
+    assert not unexpected and set(missing) == {
+        "no_token",
+        "no_meaning",
+        "whiten.mean",
+        "whiten.std",
+    }
+    states, meanings, x = torch.randn(B, T, E), torch.randn(B, E), torch.randn(B, E)
+    t, inside = torch.tensor([0, 500, 999]), torch.ones(B, T, dtype=torch.bool)
+    known = torch.ones(B, dtype=torch.bool)
+    mine = ours.predict(x, t, meaning.Said(states, inside, meanings), known)
+    other = theirs(x, t, meanings, states, inside).predicted_image_embedding
+    assert torch.allclose(mine, other, atol=1e-5) and mine.std() > 0.1
