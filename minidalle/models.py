@@ -91,13 +91,17 @@ def train_decoder(request: Request, bpe: BPE, clip: clip.CLIP) -> Job:
 
 
 def train_up64(request: Request) -> Job:
-    how = request.train, request.data, request.seed
-    return recipes_2.upsampler_job("up64", request.sizes.up64, *how)
+    return upsampler("up64", request)
 
 
 def train_up128(request: Request) -> Job:
-    how = request.train, request.data, request.seed
-    return recipes_2.upsampler_job("up128", request.sizes.up128, *how)
+    return upsampler("up128", request)
+
+
+def upsampler(name: str, request: Request) -> Job:
+    config, first_size = getattr(request.sizes, name), request.sizes.decoder.unet.image_size
+    how = request.train, request.data, request.seed, first_size
+    return recipes_2.upsampler_job(name, config, *how)
 
 
 ROWS = (

@@ -119,12 +119,15 @@ def decoder_job(
 
 
 def upsampler_job(
-    name: str, config: UpsamplerConfig, train: TrainConfig, data: str, seed: int
+    name: str, config: UpsamplerConfig, train: TrainConfig, data: str, seed: int, first_size: int
 ) -> Job:
-    """Crops of large pictures, and the same crops of small ones, corrupted."""
+    """Crops of large pictures, and the same crops of small ones, corrupted.
+
+    first_size: pixels a side of what the decoder draws, of which they are the enlargements.
+    """
     torch.manual_seed(seed)
     size, crop, factor = config.unet.image_size, config.crop, config.factor
-    source = training_data(data, size)
+    source = training_data(data, first_size, zoom=size // first_size)
 
     def load(step: int, part: slice = WHOLE) -> Batch:
         rng, chance = seeded(seed, step)

@@ -47,6 +47,7 @@ def judges(models: Models, captions: int, candidates: int, seed: int) -> Figures
         real = world.paintings(asked)
         shown = {
             "real": real,
+            "near misses": world.paintings([world.miss(one, rng) for one in asked]),
             "blurred 3×3": spoil.blur(real, 3),
             "a quarter painted over": spoil.paint_over(real, rng),
             "a patch erased": spoil.erase(real, rng),

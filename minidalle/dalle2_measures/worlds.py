@@ -34,6 +34,7 @@ class World:
 
     name: str
     ask: Callable[[Random, int], list[Asked]]  # captions that training never showed
+    miss: Callable[[Asked, Random], Asked]  # the same, but for one thing that is said
     paint: Callable[[Asked, int], np.ndarray]  # in a size: uint8 (size, size, 3)
     examine: Callable[[np.ndarray], list]  # readings of uint8 (B, 32, 32, 3)
     faults: Callable[[Any, Any], list[str]]  # of what was said and a reading: [] if it is exact
@@ -57,18 +58,26 @@ def _ask_scenes(split: str) -> Callable[[Random, int], list[Asked]]:
     return ask
 
 
+def _miss_scene(asked: Asked, rng: Random) -> Asked:
+    scene = scenes.variation(asked.said, rng)
+    return Asked(scenes.caption_of(scene), scene, painting.arrange(scene, rng))
+
+
+def _miss_lit(asked: Asked, rng: Random) -> Asked:
+    said = LIT.near_miss(asked.said, rng)
+    return Asked(LIT.caption_of(said), said, LIT.settle(said, rng))
+
+
 def _paint_scene(asked: Asked, size: int) -> np.ndarray:
     scene, places = asked.whole
-    scale = size // 32
-    return painting.paint_at(
-        scene, tuple(tuple(scale * side for side in place) for place in places), size
-    )
+    return painting.paint_at(scene, places, zoom=size // 32)
 
 
 def _of_scenes(split: str) -> World:
     return World(
         split,
         _ask_scenes(split),
+        _miss_scene,
         _paint_scene,
         judge.examine,
         judge.faults,
@@ -88,6 +97,7 @@ WORLDS = {
     "lit": World(
         "lit",
         _ask_lit,
+        _miss_lit,
         lambda asked, size: LIT.paint(asked.whole, size),
         lambda pictures: reader.examine(LIT, pictures),
         lambda said, seen: reader.faults(LIT, said, seen, LIT_LIMITS),

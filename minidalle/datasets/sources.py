@@ -38,14 +38,19 @@ class Scenes:
     An item is the caption's scene, which may leave the background open, the scene as painted, and
     the places of its things. With near_misses = n, every scene is followed by n that differ from
     it in one respect and otherwise (places, background) agree as far as possible. `world` may be
-    `world.few`, a corner of it.
+    `world.few`, a corner of it. With `zoom`, the same pictures are that many times as large.
     """
 
     def __init__(
-        self, image_size: int = 32, wanted: str = "train", near_misses: int = 0, world=scenes
+        self,
+        image_size: int = 32,
+        wanted: str = "train",
+        near_misses: int = 0,
+        world=scenes,
+        zoom: int = 1,
     ):
         self.image_size, self.wanted, self.near_misses = image_size, wanted, near_misses
-        self.world = world
+        self.world, self.zoom = world, zoom
 
     def choose(self, rng: Random, size: int) -> list[tuple[scenes.Scene, scenes.Scene, tuple]]:
         """`size` random scenes."""
@@ -64,9 +69,8 @@ class Scenes:
 
     def load(self, items: list) -> np.ndarray:
         """The scenes, painted."""
-        return np.stack(
-            [painting.paint_at(scene, places, self.image_size) for _, scene, places in items]
-        )
+        how = self.image_size, self.zoom
+        return np.stack([painting.paint_at(scene, places, *how) for _, scene, places in items])
 
 
 class Abilities:
@@ -228,15 +232,17 @@ def open_data(
     near_misses: int = 0,
     scenes_to_emoji: int = 1,
     crop: Crop = dalle_crop,
+    zoom: int = 1,
 ):
     """The source called "scenes", "emoji" or "both", or that of a folder or of tar shards.
 
     "lit" is what the second DALL·E draws, scenes and solids in a light. From 64 pixels on,
     "abilities" are what scenes are at 32, and "world" is both, with emoji.
     `crop` is applied to pictures from shards, anew in every batch, but not to those of a folder.
+    With `zoom`, the same pictures are `zoom` · image_size pixels a side.
     """
     if name == "scenes":
-        return Scenes(image_size, near_misses=near_misses)
+        return Scenes(image_size, near_misses=near_misses, zoom=zoom)
     if name == "emoji":
         return emoji_pictures(image_size=image_size)
     if name == "abilities":
@@ -245,8 +251,11 @@ def open_data(
         world = Abilities(image_size, near_misses=near_misses)
         return Mixture([world, emoji_pictures(image_size=image_size)], scenes_to_emoji)
     if name == "lit":
-        lit = Abilities(image_size, near_misses=near_misses, abilities={LIT.name: LIT})
-        return Mixture([Scenes(image_size, near_misses=near_misses), lit])
+        pictures = Scenes(image_size, near_misses=near_misses, zoom=zoom)
+        solids = {LIT.name: LIT}
+        lit = Abilities(zoom * image_size, near_misses=near_misses, abilities=solids)
+        return Mixture([pictures, lit])
+    image_size *= zoom
     if name == "both":
         return Mixture(
             [Scenes(image_size, near_misses=near_misses), emoji_pictures()], scenes_to_emoji

@@ -15,11 +15,18 @@ from random import Random
 
 import numpy as np
 
-from minidalle.world.emoji import OBJECTS, load_pack, object_sprite
+from minidalle.world import objects
+from minidalle.world.emoji import OBJECTS, EmojiPack, load_pack, object_sprite
 from minidalle.world.scenes import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, SIZES, Scene, Thing
 
 SQUARES = 8  # of the paper, a side
 _pack = lru_cache(load_pack)
+
+
+@cache
+def _large_pack() -> EmojiPack:
+    """The same with pictures of 64×64."""
+    return replace(_pack(), pixels=objects.pixels())
 
 
 def paint(scene: Scene, rng: Random, image_size: int = 32) -> np.ndarray:
@@ -49,13 +56,17 @@ def arrange(scene: Scene, rng: Random, image_size: int = 32) -> tuple[Scene, tup
 
 
 def paint_at(
-    scene: Scene, places: tuple[tuple[int, int, int], ...], image_size: int = 32
+    scene: Scene, places: tuple[tuple[int, int, int], ...], image_size: int = 32, zoom: int = 1
 ) -> np.ndarray:
-    """The picture of a scene whose things stand at these places, uint8 (size, size, 3)."""
-    canvas = np.empty((image_size, image_size, 3), np.float32)
+    """The picture of a scene whose things stand at these places, uint8 (size, size, 3).
+
+    With `zoom`, the same picture that many times as large, with the finer detail that it then has.
+    """
+    canvas = np.empty((zoom * image_size, zoom * image_size, 3), np.float32)
     canvas[:] = BACKGROUNDS[scene.background]
-    for (thing, _), (top, left, side) in zip(_regions(scene), places):
-        colour, cover = sprite(thing.name, thing.colour, thing.fill, side)
+    for (thing, _), place in zip(_regions(scene), places):
+        colour, cover = sprite(thing.name, thing.colour, thing.fill, place[2], zoom)
+        top, left, side = (zoom * pixels for pixels in place)
         patch = canvas[top : top + side, left : left + side]
         patch *= 1 - cover
         patch += colour
@@ -97,23 +108,27 @@ def _regions(scene: Scene) -> Iterator[tuple[Thing, tuple[float, float, float, f
 
 
 @cache
-def sprite(name: str, colour: str | None, fill: str | None, side: int) -> tuple:
-    """A thing's colour, already multiplied by its cover, and its cover: (side, side, 3 and 1)."""
+def sprite(name: str, colour: str | None, fill: str | None, side: int, zoom: int = 1) -> tuple:
+    """A thing's colour, already multiplied by its cover, and its cover: (side, side, 3 and 1).
+
+    With `zoom`, both are that many times as large.
+    """
     if name in OBJECTS:
-        rgba = object_sprite(_pack(), name, side) * np.float32([255, 255, 255, 1])
+        pack = _pack() if zoom == 1 else _large_pack()
+        rgba = object_sprite(pack, name, zoom * side) * np.float32([255, 255, 255, 1])
         return rgba[..., :3], rgba[..., 3:]
-    fine = 8  # sub-pixels per pixel and side
+    fine = 8 * zoom  # sub-pixels per pixel and side, before it is zoomed
     axis = (np.arange(side * fine) + 0.5) / (side * fine / 2) - 1
     inside = np.broadcast_to(SHAPES[name](axis[None, :], axis[:, None]), (side * fine,) * 2)
     if fill == "outlined":
         inside = inside & ~_shrink(inside, round(side * fine / 9))
-    cover = _average(inside[..., None], fine)
+    cover = _average(inside[..., None], fine // zoom)
     rgb = np.float32(COLOURS[colour])
     if fill != "striped":
         return cover * rgb, cover
     # Bands two pixels high at 32×32 (a sixth of the thing): the colour, a pale tint of it, …
     dark = inside & (np.arange(side * fine)[:, None] // (round(side / 6) * fine) % 2 == 0)
-    dark = _average(dark[..., None], fine)
+    dark = _average(dark[..., None], fine // zoom)
     return dark * rgb + (cover - dark) * (0.25 * rgb + 0.75 * 255), cover
 
 
