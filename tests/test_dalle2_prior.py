@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from toys import difference
 
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig
@@ -222,7 +223,7 @@ def test_published_sizes():
 # ---- another implementation -------------------------------------------------------------
 
 
-def test_the_prior_of_diffusers():
+def test_the_prior_of_diffusers(evidence):
     """With the same random weights; its zeros are shaken, and its causal mask is asked for."""
     diffusers = pytest.importorskip("diffusers")
     torch.manual_seed(2)
@@ -260,4 +261,6 @@ def test_the_prior_of_diffusers():
     known = torch.ones(B, dtype=torch.bool)
     mine = ours.predict(x, t, meaning.Said(states, inside, meanings), known)
     other = theirs(x, t, meanings, states, inside).predicted_image_embedding
-    assert torch.allclose(mine, other, atol=1e-5) and mine.std() > 0.1
+    worst = difference(mine, other)
+    assert worst < 1e-5 and mine.std() > 0.1
+    evidence("diffusion prior", "diffusers 0.42.1, PriorTransformer", B, worst)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import cbook
 from PIL import Image
-from toys import pairs_of
+from toys import difference, pairs_of
 
 from minidalle import clip, dvae, openai
 from minidalle.__main__ import CLIP_WORDS, main
@@ -28,12 +28,6 @@ from minidalle.world import emoji
 
 pytest.importorskip("dall_e", reason="the extra peers is not installed")
 pytestmark = pytest.mark.slow
-
-
-def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    """The largest one, as a part of the largest value."""
-    assert ours.shape == theirs.shape
-    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
 # ---- the dVAE ----------------------------------------------------------------------------

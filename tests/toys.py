@@ -142,6 +142,12 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """The largest one, as a part of the largest value."""
+    assert ours.shape == theirs.shape
+    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
 # ---- the second DALL·E ------------------------------------------------------------------
 
 

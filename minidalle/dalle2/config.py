@@ -123,7 +123,7 @@ class Preset:
 
 def _tiny() -> Preset:
     """32×32 pixels, then 64×64 and 128×128; minutes on two CPU cores for each model."""
-    unet = UNetConfig(32, 0, 2, (64, 128), 2, (8,), head_width=32, groups=16, context=128)
+    unet = UNetConfig(32, 0, 2, (64, 128), 1, (8,), head_width=32, groups=16, context=128)
     text = TextConfig(
         vocab_size=1024 + 1 + 32, end=1024 + 1, text_len=32, width=128, depth=3, heads=4
     )
@@ -139,7 +139,7 @@ def _tiny() -> Preset:
         {
             "prior": train(4_000, 64, lr=1e-3, weight_decay=0.02),
             "ar_prior": train(4_000, 64, lr=1e-3, weight_decay=0.02),
-            "decoder": train(20_000, 32, lr=1e-3, weight_decay=0.01),
+            "decoder": train(40_000, 32, lr=4e-3, weight_decay=0.01, muon=True),
             "up64": train(3_000, 64, lr=1e-3),
             "up128": train(3_000, 64, lr=1e-3),
         },
