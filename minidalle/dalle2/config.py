@@ -137,11 +137,11 @@ def _tiny() -> Preset:
         UpsamplerConfig(larger, factor=2, corruption="blur", crop=16),
         UpsamplerConfig(largest, factor=2, corruption="bsr", crop=32),
         {
-            "prior": train(4_000, 64, lr=1e-3, weight_decay=0.02),
-            "ar_prior": train(4_000, 64, lr=1e-3, weight_decay=0.02),
+            "prior": train(4_000, 64, lr=4e-3, weight_decay=0.02, muon=True),
+            "ar_prior": train(4_000, 64, lr=4e-3, weight_decay=0.02, muon=True),
             "decoder": train(40_000, 32, lr=4e-3, weight_decay=0.01, muon=True),
-            "up64": train(3_000, 64, lr=1e-3),
-            "up128": train(3_000, 64, lr=1e-3),
+            "up64": train(6_000, 64, lr=4e-3, muon=True),
+            "up128": train(6_000, 64, lr=4e-3, muon=True),
         },
     )
 
