@@ -29,7 +29,7 @@ class UNetConfig:
 
     image_size: int = 64
     given: int = 0  # channels of what is known of the picture, stacked on those of the noisy one
-    patch: int = 1  # pixels a side that are one place with more channels
+    patch: int = 1  # pixels a side that are one place; widths[0] must hold its 3 · patch² numbers
     widths: tuple[int, ...] = (512, 1024, 1536, 2048)  # channels at each resolution, halved between
     blocks: int = 3  # at each resolution on the way down; one more on the way up
     attention: tuple[int, ...] = (32, 16, 8)  # the grids that have it

@@ -2,7 +2,8 @@
 
 A diffusion model again, whose U-Net is given the small picture, enlarged, besides the noisy large
 one. It decides only on details, which are local: it needs no caption and no attention, and what it
-learns from small crops holds for whole pictures (Ramesh et al. 2022, section 2.1).
+learns from small crops holds for whole pictures (Ramesh et al. 2022, section 2.1). Nearly all of
+the large picture is known beforehand, so the network predicts what the enlarged one lacks of x₀.
 
 In training the small picture is the large one, shrunk. In use it comes from a decoder, which errs.
 So that the upsampler does not trust it too much, it is corrupted in training: blurred, or blurred,
@@ -17,7 +18,6 @@ from minidalle.dalle2 import diffusion
 from minidalle.dalle2.config import UpsamplerConfig
 from minidalle.dalle2.unet import UNet
 
-PREDICTS = "v"
 BLUR = 0.8  # pixels, the largest deviation of the blur
 NOISE = 0.03  # the largest deviation of the noise, of pixels from 0 to 1
 
@@ -38,14 +38,18 @@ class Upsampler(nn.Module):
         """The layers of the U-Net."""
         return self.unet.layers
 
+    def predict(self, x: Tensor, t: Tensor, given: Tensor) -> Tensor:
+        """Noisy large pictures at times (B,), and small ones enlarged, all in [-1, 1] → x₀."""
+        return given + self.unet(x, t, given=given)
+
     def forward(
         self, large: Tensor, small: Tensor, eps: Tensor, t: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pictures (B, 3, H, W) and the small ones, in [0, 1], noise, times (B,) → MSE of v."""
+        """Pictures (B, 3, H, W) and the small ones, in [0, 1], noise, times (B,) → MSE of x₀."""
         x0, alpha_bar = 2 * large - 1, self.alpha_bars[t].view(-1, 1, 1, 1)
         x = diffusion.q_sample(x0, eps, alpha_bar)
-        predicted = self.unet(x, t, given=2 * enlarged(small, self.config.factor) - 1)
-        return F.mse_loss(predicted, diffusion.target(PREDICTS, x0, eps, alpha_bar)), {}
+        given = 2 * enlarged(small, self.config.factor) - 1
+        return F.mse_loss(self.predict(x, t, given), x0), {}
 
 
 def enlarged(small: Tensor, factor: int) -> Tensor:
@@ -73,8 +77,8 @@ def upsample(
 
     def predict(x: Tensor, t: int) -> Tensor:
         times = torch.full((len(x),), t, device=x.device)
-        v = model.unet(x, times, given=given)
-        return diffusion.to_eps(PREDICTS, v, x, float(model.alpha_bars[t]))
+        x0 = model.predict(x, times, given)
+        return diffusion.to_eps("x0", x0, x, float(model.alpha_bars[t]))
 
     times = diffusion.times_of(steps, model.config.times)
     way = diffusion.denoise(predict, noise(), times, model.alpha_bars, eta, noise, largest=1.0)
