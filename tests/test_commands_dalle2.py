@@ -1,12 +1,10 @@
 """`draw --model dalle2` and `vary`, with models that know nothing, and their bad input."""
 
 import pytest
-import torch
 import toys
 from PIL import Image
 
 from minidalle.__main__ import main
-from minidalle.dalle2 import edit, meaning
 
 CAPTION = "a red ball on grass, lit from the left"
 
@@ -86,13 +84,3 @@ def test_other_bad_input(folder, files, capsys):
     ]:
         assert main([*words, *["--weights", str(folder)]]) == 2
         assert sentence in capsys.readouterr().err
-
-
-def test_the_ends_of_a_way_and_variations_without_chance_are_the_pictures(models):
-    pictures = 0.3 + 0.4 * torch.rand(2, 3, 32, 32)
-    way = edit.between(models.clip, models.decoder, *pictures, count=3, steps=100)
-    assert (way[0] - pictures[0]).abs().mean() < 0.02 and (way[2] - pictures[1]).abs().mean() < 0.02
-    streams = [torch.Generator().manual_seed(i) for i in range(2)]
-    same = edit.variations(models.clip, models.decoder, pictures[0], streams, 0.0, steps=100)
-    assert (same - pictures[0]).abs().mean() < 0.02
-    assert meaning.look(models.clip, pictures).shape == (2, 8)

@@ -44,7 +44,8 @@ def plain(monkeypatch):
 
         return predict
 
-    monkeypatch.setattr(edit, "noise_in", noise_in)
+    for module in (edit, decoder_module):
+        monkeypatch.setattr(module, "noise_in", noise_in)
 
 
 # ---- edits ------------------------------------------------------------------------------
@@ -60,14 +61,23 @@ def test_the_new_part_agrees_with_the_rest(decoder, plain, mask_share):
     assert torch.allclose(drawn, pictures, atol=0.05)
 
 
-def test_a_picture_survives_inversion(decoder):
-    generator = torch.Generator().manual_seed(0)
-    pictures = 0.2 + 0.6 * torch.rand(2, 3, 8, 8, generator=generator)
+def test_a_picture_survives_inversion(decoder, plain):
+    pictures = torch.tensor([0.25, 0.7]).view(2, 1, 1, 1).expand(2, 3, 8, 8).contiguous()
     noise = edit.inverted(decoder, pictures, *TOLD, steps=200)
     back = decoder_module.drawn_from(decoder, noise, *TOLD, steps=200)
-    assert (back - pictures).abs().mean() < 0.02
+    assert torch.allclose(back, pictures, atol=0.01)
     other = decoder_module.drawn_from(decoder, noise, *TOLD, generators(2), steps=20, eta=1.0)
     assert (other - pictures).abs().mean() > 0.05
+
+
+def test_variations_and_ways_begin_and_end_at_their_pictures(decoder, plain, monkeypatch):
+    monkeypatch.setattr(edit.meaning, "look", lambda clip, pictures: torch.randn(len(pictures), 8))
+    pictures = torch.tensor([0.6, 0.8]).view(2, 1, 1, 1).expand(2, 3, 8, 8).contiguous()
+    way = edit.between(None, decoder, *pictures, count=3, steps=200)
+    assert torch.allclose(way[::2], pictures, atol=0.01)
+    assert way[1].mean().item() == pytest.approx(0.7, abs=0.02) and way[1].std() < 0.01
+    same = edit.variations(None, decoder, pictures[0], generators(2), eta=0.0, steps=200)
+    assert torch.allclose(same, pictures[:1].expand(2, -1, -1, -1), atol=0.01)
 
 
 def test_slerp_keeps_the_length_and_divides_the_angle():

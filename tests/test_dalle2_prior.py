@@ -45,15 +45,15 @@ def models():
     return {
         "prior": Prior(PriorConfig(E, 16, T, 16, 2, 2, times=50)),
         "ar": ARPrior(ARPriorConfig(E, 16, T, 4, 32, 16, 2, 2)),
-        "decoder": shaken(Decoder(DecoderConfig(UNET, text, E, tokens=2, times=50))),
+        "decoder": shaken(Decoder(DecoderConfig(UNET, text, E, tokens=2, times=50)), 0.1),
     }
 
 
-def shaken(model):
+def shaken(model, std=0.3):
     """The model with other values where it begins with zeros."""
     for parameter in model.parameters():
         if parameter.abs().max() == 0:
-            torch.nn.init.normal_(parameter, std=0.3)
+            torch.nn.init.normal_(parameter, std=std)
     return model
 
 

@@ -4,6 +4,9 @@ A diffusion model of pixels. The embedding of the picture to be drawn is added t
 becomes four tokens besides those of the caption, which the decoder encodes with a transformer of
 its own; attention sees all of them. In training the embedding is hidden in a tenth of the examples
 and the caption in half of them, so that guidance can compare (Ramesh et al. 2022, section 2.1).
+The network predicts x₀: of flat pictures it learns sooner what they are than how to output the
+noise, which ε and v need when there is little of it.
+
 B batch, T text tokens, E size of CLIP's space, D condition, C channels of a context token.
 """
 
@@ -18,7 +21,8 @@ from minidalle.dalle2.config import DecoderConfig
 from minidalle.dalle2.meaning import Whitening
 from minidalle.dalle2.unet import UNet
 
-PREDICTS = "v"
+PREDICTS = "x0"
+LEAST_WEIGHT, MOST_WEIGHT = 1.0, 5.0  # of a time in the loss
 
 
 class Decoder(nn.Module):
@@ -72,8 +76,11 @@ class Decoder(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
         """Pictures (B, 3, H, W) in [0, 1] and noise like them, times (B,).
 
-        Returns the mean squared error of v, and its mean over the noisier half of the times, where
-        it is decided what is drawn, and over the other, which is about details.
+        Returns the squared error of x₀, averaged with the signal-to-noise ratio of the times as
+        weights, within limits (Salimans & Ho 2022, section 4; Hang et al. 2023, arXiv 2303.09556):
+        an error that little noise leaves is small, and is what one sees in the end. The parts are
+        the plain means over the noisier half of the times, where it is decided what is drawn, and
+        over the other, which is about details.
         """
         x0, alpha_bar = 2 * images - 1, self.alpha_bars[t].view(-1, 1, 1, 1)
         x = diffusion.q_sample(x0, eps, alpha_bar)
@@ -85,7 +92,8 @@ class Decoder(nn.Module):
             name: (losses.detach() * some).sum() / some.sum().clamp(min=1)
             for name, some in (("noisy", noisy), ("clear", ~noisy))
         }
-        return losses.mean(), parts
+        ratio = (alpha_bar / (1 - alpha_bar)).flatten()
+        return (losses * ratio.clamp(LEAST_WEIGHT, MOST_WEIGHT)).mean(), parts
 
 
 def noise_in(

@@ -15,6 +15,8 @@ from minidalle.clip import CLIP
 from minidalle.dalle2 import diffusion, meaning
 from minidalle.dalle2.decoder import Decoder, drawn_from, noise_in
 
+CLEAR = 10  # inversion begins at this fraction of all times
+
 
 @torch.no_grad()
 def redraw(
@@ -65,9 +67,14 @@ def inverted(
     text: Tensor | None,
     steps: int = 50,
 ) -> Tensor:
-    """The noise (B, 3, H, W) from which the decoder would draw these pictures."""
+    """The noise (B, 3, H, W) from which the decoder would draw these pictures.
+
+    The noise in a picture that has none yet cannot be predicted well, so the first times are left
+    out: by then everything is decided but the last detail.
+    """
     predict = noise_in(decoder, embedding, text)
-    times = diffusion.times_of(steps, decoder.config.times)
+    least = decoder.config.times // CLEAR
+    times = [t for t in diffusion.times_of(steps, decoder.config.times) if t >= least]
     *_, (_, x) = diffusion.invert(predict, 2 * pictures - 1, times, decoder.alpha_bars)
     return x
 
