@@ -73,10 +73,10 @@ def test_a_picture_survives_inversion(decoder, plain):
 def test_variations_and_ways_begin_and_end_at_their_pictures(decoder, plain, monkeypatch):
     monkeypatch.setattr(edit.meaning, "look", lambda clip, pictures: torch.randn(len(pictures), 8))
     pictures = torch.tensor([0.6, 0.8]).view(2, 1, 1, 1).expand(2, 3, 8, 8).contiguous()
-    way = edit.between(None, decoder, *pictures, count=3, steps=200)
+    way = edit.between(None, decoder, *pictures, count=3, steps=500)
     assert torch.allclose(way[::2], pictures, atol=0.01)
     assert way[1].mean().item() == pytest.approx(0.7, abs=0.02) and way[1].std() < 0.01
-    same = edit.variations(None, decoder, pictures[0], generators(2), eta=0.0, steps=200)
+    same = edit.variations(None, decoder, pictures[0], generators(2), eta=0.0, steps=500)
     assert torch.allclose(same, pictures[:1].expand(2, -1, -1, -1), atol=0.01)
 
 
