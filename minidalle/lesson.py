@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from minidalle import pipeline
+from minidalle.dalle2 import pipeline as second
 
 
 class Stop(Exception):
@@ -17,8 +18,8 @@ class Stop(Exception):
         return [str(self)]
 
 
-def begin(preset: str = "tiny") -> pipeline.Pretrained:
-    """Prepare a notebook, and load the models that come with minidalle.
+def begin(preset: str = "tiny") -> pipeline.Pretrained | second.Pretrained:
+    """Prepare a notebook, and load the models that come with minidalle: tiny, small or dalle2.
 
     Figures get 144 dots per inch. The models are so small that one thread is the quickest. Raises
     `Stop`, with what to do, if a file of the models is missing or damaged.
@@ -27,8 +28,9 @@ def begin(preset: str = "tiny") -> pipeline.Pretrained:
 
     plt.rcParams |= {"figure.dpi": 144, "font.size": 9, "figure.constrained_layout.use": True}
     torch.set_num_threads(1)
+    load = second.load_pretrained if preset == "dalle2" else pipeline.load_pretrained
     try:
-        return pipeline.load_pretrained(preset)
+        return load(preset)
     except (OSError, ValueError) as error:
         raise Stop(f"Run `git restore data/{preset}` in minidalle's folder: {error}.") from None
 

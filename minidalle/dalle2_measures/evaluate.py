@@ -1,7 +1,7 @@
 """How good is the second DALL·E? Each figure of its table in docs/results.md, from one function.
 
 As in minidalle/evaluate.py: what chose a picture does not judge it, and every rate has its standard
-error. The judges are those of the first DALL·E, with the same limits (`dalle2/worlds.py`).
+error. The judges are those of the first DALL·E, with the same limits (`worlds.py`).
 """
 
 import time
@@ -58,42 +58,47 @@ def judges(models: Models, captions: int, candidates: int, seed: int) -> Figures
     return figures
 
 
+def told_the_truth(
+    models: Models, world: World, asked: Sequence[Asked], seed: int, seen: bool, read: bool
+) -> Tensor:
+    """Drawings (B, 3, 32, 32) by the decoder alone, told each picture's own embedding and caption.
+
+    Either is hidden if it is not to be `seen` or `read`.
+    """
+    text = frames(models, [one.caption for one in asked])
+    embedding = meaning.look(models.clip, to_tensor(world.paintings(list(asked))))
+
+    def draw(chunk: slice) -> Tensor:
+        told = embedding[chunk] if seen else None, text[chunk] if read else None
+        return decode(models.decoder, *told, streams_of(seed, chunk), STEPS, GUIDANCE)
+
+    return in_chunks(world.name, draw, len(asked))
+
+
 def of_true_embedding(models: Models, captions: int, candidates: int, seed: int) -> Figures:
     """The decoder alone: it is told the embedding of a picture, and its caption."""
     figures = {}
     for name, world in worlds_of(models.data).items():
         asked = world.ask(Random(f"{seed} {name}"), captions)
-        text = frames(models, [one.caption for one in asked])
-        embedding = meaning.look(models.clip, to_tensor(world.paintings(asked)))
-
-        def draw(chunk: slice, embedding=embedding, text=text) -> Tensor:
-            told = embedding[chunk], text[chunk]
-            return decode(models.decoder, *told, streams_of(seed, chunk), STEPS, GUIDANCE)
-
-        figures |= judged(name, world, asked, in_chunks(name, draw, captions))
+        pictures = told_the_truth(models, world, asked, seed, seen=True, read=True)
+        figures |= judged(name, world, asked, pictures)
     return figures
 
 
 def what_binds(models: Models, captions: int, candidates: int, seed: int) -> Figures:
-    """The decoder told an embedding alone, a caption alone, both, or neither (paper, section 7)."""
+    """The decoder told an embedding alone, a caption alone, or both (paper, section 7)."""
     figures = {}
+    ways = {
+        "embedding alone": (True, False),
+        "caption alone": (False, True),
+        "both": (True, True),
+    }
     for name, world in worlds_of(models.data).items():
         asked = world.ask(Random(f"{seed} {name}"), captions)
-        text = frames(models, [one.caption for one in asked])
-        embedding = meaning.look(models.clip, to_tensor(world.paintings(asked)))
-        for what, seen, read in (
-            ("embedding alone", True, False),
-            ("caption alone", False, True),
-            ("both", True, True),
-        ):
-
-            def draw(chunk: slice, seen=seen, read=read, embedding=embedding, text=text) -> Tensor:
-                told = embedding[chunk] if seen else None, text[chunk] if read else None
-                return decode(models.decoder, *told, streams_of(seed, chunk), STEPS, GUIDANCE)
-
-            pictures = in_chunks(f"{name}, {what}", draw, captions)
-            figures |= judged(f"{name}, {what}", world, asked, pictures)
-            figures |= fields_right(f"{name}, {what}", world, asked, pictures)
+        for way, (seen, read) in ways.items():
+            pictures = told_the_truth(models, world, asked, seed, seen, read)
+            figures |= judged(f"{name}, {way}", world, asked, pictures)
+            figures |= fields_right(f"{name}, {way}", world, asked, pictures)
     return figures
 
 
