@@ -27,7 +27,7 @@ from minidalle.dalle2.prior import Prior, draw_embeddings
 from minidalle.dalle2.upsample import Upsampler, upsample
 from minidalle.sampling import MOST_GUIDANCE, check_numbers
 
-STEPS, PRIOR_STEPS, UP_STEPS = 25, 25, 10
+STEPS, PRIOR_STEPS, UP_STEPS = 25, 25, 5
 GUIDANCE, PRIOR_GUIDANCE = 2.0, 1.0
 CHUNK = 32  # pictures drawn at a time
 
