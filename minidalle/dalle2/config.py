@@ -87,6 +87,7 @@ class DecoderConfig:
     embed: int = 768  # E, size of CLIP's shared space
     tokens: int = 4  # context tokens that the embedding becomes
     times: int = 1000
+    contrast: float = 1.0  # of pictures against noise; below 1, times are noisier
 
     def __post_init__(self) -> None:
         nested(self, "unet", UNetConfig)
@@ -133,7 +134,7 @@ def _tiny() -> Preset:
     return Preset(
         PriorConfig(128, 128, 32, width=128, depth=4, heads=4),
         ARPriorConfig(128, 128, 32, components=20, buckets=64, width=128, depth=4, heads=4),
-        DecoderConfig(unet, text, embed=128),
+        DecoderConfig(unet, text, embed=128, contrast=0.25),
         UpsamplerConfig(larger, factor=2, corruption="blur", crop=16),
         UpsamplerConfig(largest, factor=2, corruption="bsr", crop=32),
         {

@@ -3,9 +3,9 @@
 A diffusion model of pixels. The embedding of the picture to be drawn is added to the time, and
 becomes four tokens besides those of the caption, which the decoder encodes with a transformer of
 its own; attention sees all of them. In training the embedding is hidden in a tenth of the examples
-and the caption in half of them, so that guidance can compare (Ramesh et al. 2022, section 2.1).
-The network predicts x₀: of flat pictures it learns sooner what they are than how to output the
-noise, which ε and v need when there is little of it.
+(Ramesh et al. 2022, section 2.1) and the caption in three tenths (there half), so that guidance can
+compare. The network predicts x₀: of flat pictures it learns sooner what they are than how to output
+the noise, which ε and v need when there is little of it.
 
 B batch, T text tokens, E size of CLIP's space, D condition, C channels of a context token.
 """
@@ -45,7 +45,8 @@ class Decoder(nn.Module):
         self.caption, self.context = nn.Linear(text.width, D), nn.Linear(text.width, C)
         self.unet = UNet(config.unet)
         nn.init.normal_(self.token_embedding.weight, std=text.width**-0.5)
-        alpha_bars = diffusion.cosine_alpha_bars(config.times).float()
+        alpha_bars = diffusion.cosine_alpha_bars(config.times)
+        alpha_bars = diffusion.with_contrast(alpha_bars, config.contrast).float()
         self.register_buffer("alpha_bars", alpha_bars, persistent=False)
 
     @property

@@ -40,6 +40,21 @@ def cosine_alpha_bars(times: int = 1000, s: float = 0.008, max_beta: float = 0.9
     return (1 - beta).cumprod(0)
 
 
+def with_contrast(alpha_bars: Tensor, contrast: float) -> Tensor:
+    """ᾱ of each time if pictures had so many times the contrast that they have: (times,).
+
+    The ratio of signal to noise, ᾱ / (1 - ᾱ), is multiplied by contrast² at every time. What is
+    easily seen through noise, such as large flat areas, wants a contrast below 1; otherwise most
+    times have nothing left to decide (Chen 2023, arXiv 2301.10972; Hoogeboom et al. 2023, arXiv
+    2301.11093, section 2).
+
+    >>> with_contrast(torch.tensor([0.8, 0.2]), 0.5)
+    tensor([0.5000, 0.0588])
+    """
+    signal = contrast**2 * alpha_bars
+    return signal / (signal + 1 - alpha_bars)
+
+
 def q_sample(x0: Tensor, eps: Tensor, alpha_bar: Share) -> Tensor:
     """x_t from a picture and noise, at once for any time (Ho et al. 2020, eq. 4)."""
     a, b = roots(alpha_bar)

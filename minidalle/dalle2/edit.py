@@ -15,7 +15,7 @@ from minidalle.clip import CLIP
 from minidalle.dalle2 import diffusion, meaning
 from minidalle.dalle2.decoder import Decoder, drawn_from, noise_in
 
-CLEAR = 10  # inversion begins at this fraction of all times
+CLEAR = 0.97  # inversion begins where ᾱ is no larger
 
 
 @torch.no_grad()
@@ -70,11 +70,11 @@ def inverted(
     """The noise (B, 3, H, W) from which the decoder would draw these pictures.
 
     The noise in a picture that has none yet cannot be predicted well, so the first times are left
-    out: by then everything is decided but the last detail.
+    out: they hold no more than the last detail.
     """
     predict = noise_in(decoder, embedding, text)
-    least = decoder.config.times // CLEAR
-    times = [t for t in diffusion.times_of(steps, decoder.config.times) if t >= least]
+    all_times = diffusion.times_of(steps, decoder.config.times)
+    times = [t for t in all_times if decoder.alpha_bars[t] <= CLEAR]
     *_, (_, x) = diffusion.invert(predict, 2 * pictures - 1, times, decoder.alpha_bars)
     return x
 
