@@ -327,6 +327,7 @@ def parser() -> argparse.ArgumentParser:
         which = command.add_mutually_exclusive_group()
         which.add_argument("--preset", default="small", help="shipped weights (small)")
         which.add_argument("--weights", type=Path, metavar="DIR", help="or a folder of `train`")
+    draw.set_defaults(preset=None)  # that of the first DALL·E, see `drawing`
     for command in (draw, vary, train, evaluate):
         command.add_argument("--seed", type=seed_number, default=0, help="random seed (0)")
     return top
@@ -367,7 +368,10 @@ def drawing(args: argparse.Namespace) -> None:
     """`draw` with either model."""
     if args.mask and args.model == "dalle":
         raise ValueError("--mask needs --model dalle2; the first DALL·E draws a --box")
-    (commands_dalle2 if args.model == "dalle2" else commands).draw(args)
+    if args.model == "dalle2":
+        return commands_dalle2.draw(args)
+    args.preset = args.preset or "small"
+    commands.draw(args)
 
 
 # ---- running one command ----------------------------------------------------------------

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from minidalle.commands import open_second, print_ranking
 
-NOT_HERE = ("temperature", "top_k", "top_p", "keep_rows", "box", "clip")  # options of the first
+# options of the first
+NOT_HERE = ("preset", "temperature", "top_k", "top_p", "keep_rows", "box", "clip")
 
 
 def draw(args) -> None:

@@ -84,3 +84,5 @@ def test_other_bad_input(folder, files, capsys):
     ]:
         assert main([*words, *["--weights", str(folder)]]) == 2
         assert sentence in capsys.readouterr().err
+    assert main(["draw", CAPTION, "--model", "dalle2", "--preset", "tiny"]) == 2
+    assert "--preset is for the first DALL·E" in capsys.readouterr().err

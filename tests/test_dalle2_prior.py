@@ -131,6 +131,24 @@ def test_the_nearer_of_two_draws_is_kept_and_each_caption_draws_alone(models, sa
     assert torch.allclose(last, two[1:2], atol=1e-5)
 
 
+@torch.no_grad()
+def test_each_time_holds_the_noise_of_that_time(models, said, monkeypatch):
+    """If the picture's embedding is known, a drawing with η = 0 must never change its noise."""
+    model, truth, noises = models["prior"], torch.linspace(-1, 1, E), []
+
+    def predict(x, t, *told):
+        a, b = diffusion.roots(model.alpha_bars[t][:, None])
+        noises.append((x - a * truth) / b)
+        return truth.expand_as(x)
+
+    monkeypatch.setattr(model, "predict", predict)
+    found = prior.draw_embeddings(model, said, generators(B), 7, draws=1, eta=0.0)
+    assert torch.allclose(found, model.whiten.back(truth).expand_as(found))
+    assert len(noises) == 7
+    for noise in noises[1:]:
+        assert torch.allclose(noise, noises[0], atol=1e-4)
+
+
 # ---- the autoregressive prior -----------------------------------------------------------
 
 
