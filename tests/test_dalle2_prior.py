@@ -75,8 +75,18 @@ def test_whitening_and_back():
     whiten.fit(embeddings)
     white = whiten(embeddings)
     assert torch.allclose(white.mean(0), torch.zeros(E), atol=1e-5)
-    assert torch.allclose(white.std(0), torch.ones(E))
+    assert torch.allclose(white.T.cov(), torch.eye(E), atol=1e-4)
     assert torch.allclose(whiten.back(white), embeddings, atol=1e-6)
+
+
+def test_whitening_does_not_enlarge_rounding():
+    """Embeddings of which one direction is constant."""
+    torch.manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(E, E)).Q
+    flat = torch.randn(500, E) * (torch.arange(E) < E - 1) @ turn
+    whiten = meaning.Whitening(E)
+    whiten.fit(flat)
+    assert whiten(flat).std(0)[-1] < 1e-3 and whiten(flat).std(0)[:-1].min() > 0.99
 
 
 # ---- the diffusion prior ----------------------------------------------------------------
@@ -272,6 +282,7 @@ def test_the_prior_of_diffusers(evidence):
         "no_token",
         "no_meaning",
         "whiten.mean",
+        "whiten.axes",
         "whiten.std",
     }
     states, meanings, x = torch.randn(B, T, E), torch.randn(B, E), torch.randn(B, E)
