@@ -122,8 +122,9 @@ def fields_right(name: str, world: World, asked: Sequence[Asked], pictures: Tens
 def priors(models: Models, captions: int, candidates: int, seed: int) -> Figures:
     """The cosine of what is predicted and the picture's embedding, for either prior and others.
 
-    A caption leaves much open, so no prediction can reach 1. The regression predicts the mean;
-    shuffled captions show how much is the same in all embeddings.
+    Also of both whitened, as the decoder sees them. A caption leaves much open, so no prediction
+    can reach 1. The regression predicts the mean; shuffled captions show how much is the same in
+    all embeddings.
     """
     asked, pictures = [], []
     for name, world in worlds_of(models.data).items():
@@ -147,11 +148,14 @@ def priors(models: Models, captions: int, candidates: int, seed: int) -> Figures
         "diffusion prior": in_chunks("diffusion prior", by_diffusion, len(asked)),
         "autoregressive prior": in_chunks("autoregressive prior", code_by_code, len(asked)),
     }
-    other = torch.arange(len(asked)).roll(1)
     figures = {}
     for name, embedding in drawn.items():
-        figures |= mean(name, (embedding * truth).sum(-1))
-        figures |= mean(f"{name}, of another caption", (embedding[other] * truth).sum(-1))
+        for what, drawing in (
+            (name, embedding),
+            (f"{name}, of another caption", embedding.roll(1, 0)),
+        ):
+            white = F.cosine_similarity(*map(models.prior.whiten, (drawing, truth)), dim=-1)
+            figures |= mean(what, (drawing * truth).sum(-1)) | mean(f"{what}, whitened", white)
     return figures
 
 
