@@ -133,7 +133,7 @@ def _tiny() -> Preset:
     train = partial(TrainConfig, betas=(0.9, 0.99), ema_decay=0.999)
     return Preset(
         PriorConfig(128, 128, 32, width=128, depth=4, heads=4),
-        ARPriorConfig(128, 128, 32, components=20, buckets=64, width=128, depth=4, heads=4),
+        ARPriorConfig(128, 128, 32, components=64, buckets=64, width=128, depth=4, heads=4),
         DecoderConfig(unet, text, embed=128, contrast=0.25),
         UpsamplerConfig(larger, factor=2, corruption="blur", crop=16),
         UpsamplerConfig(largest, factor=2, corruption="bsr", crop=32),
