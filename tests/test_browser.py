@@ -25,15 +25,15 @@ pytestmark = [
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
-def wait_for(what, seconds: float, reason: str):
-    """The first true value of what(), asked for twice a second."""
+def wait_for(what, seconds: float, reason: str, seen=lambda: ""):
+    """The first true value of what(), asked for twice a second; else fails, with what is seen."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = what()
         if found:
             return found
         time.sleep(0.5)
-    pytest.fail(f"no {reason} after {seconds:.0f} s")
+    pytest.fail(f"no {reason} after {seconds:.0f} s {seen()}")
 
 
 @pytest.fixture(params=["00_from_words_to_pictures.ipynb", "05_one_stream.ipynb"])
@@ -122,6 +122,12 @@ def test_run_all_cells(notebook, lab, browser):
             return []
         return [cell for cell in cells if cell["cell_type"] == "code"]
 
+    def progress() -> str:
+        """How far it came, and what dialogs say."""
+        counts = [cell["execution_count"] for cell in saved()]
+        dialogs = browser.find_elements(By.CSS_SELECTOR, ".jp-Dialog")
+        return f"cells {counts}, dialogs {[dialog.text for dialog in dialogs]}"
+
     def finished() -> bool:
         cells = saved()
         errors = [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"]
@@ -132,9 +138,11 @@ def test_run_all_cells(notebook, lab, browser):
     wait_for(
         lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell"), 120, "notebook"
     )
+    idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"  # before that, nothing is run
+    wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, idle), 120, "kernel")
     click(".lm-MenuBar-itemLabel", "Run")
     click(".lm-Menu-itemLabel", "Run All Cells")
-    wait_for(finished, 600, "end of the notebook")
+    wait_for(finished, 600, "end of the notebook", progress)
     cells = wait_for(saved, 30, "saved notebook")
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     wide = "return [...document.querySelectorAll('.jp-RenderedImage img')].map(i => i.naturalWidth)"
