@@ -2,10 +2,11 @@
 
 A diffusion model of pixels. The embedding of the picture to be drawn is added to the time, and
 becomes four tokens besides those of the caption, which the decoder encodes with a transformer of
-its own; attention sees all of them. In training the embedding is hidden in a tenth of the examples
-(Ramesh et al. 2022, section 2.1) and the caption in three tenths (there half), so that guidance can
-compare. The network predicts x₀: of flat pictures it learns sooner what they are than how to output
-the noise, which ε and v need when there is little of it.
+its own; attention sees all of them. In training each is hidden in three tenths of the examples (in
+Ramesh et al. 2022, section 2.1, a tenth and half), so that guidance can compare, and so that the
+caption is learnt although an embedding says most of it. The network predicts x₀: of flat pictures
+it learns sooner what they are than how to output the noise, which ε and v need when there is little
+of it.
 
 B batch, T text tokens, E size of CLIP's space, D condition, C channels of a context token.
 """

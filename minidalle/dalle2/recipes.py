@@ -24,7 +24,7 @@ from minidalle.recipes import WHOLE, seeded, training_data
 from minidalle.training import Batch, Job
 
 TEXT_DROPPED = 0.1  # from the priors
-EMBEDDING_DROPPED, CAPTION_DROPPED = 0.1, 0.3  # from the decoder
+EMBEDDING_DROPPED, CAPTION_DROPPED = 0.3, 0.3  # from the decoder
 FITTED = 4096  # pictures from which means, deviations and principal components are found
 
 
