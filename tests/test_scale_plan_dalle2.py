@@ -11,11 +11,13 @@ from minidalle.scale import plan_dalle2
 
 def test_the_products_of_a_prior():
     """12 D² multiply-adds for each position in a block, 2 D for each pair, and what enters and
-    leaves: an embedding is turned to its principal axes and back."""
+    leaves. What comes from CLIP is turned to its principal axes, and an embedding back as well."""
     c = PriorConfig(embed=8, text_width=12, text_len=6, width=16, depth=2, heads=2)
     T, D, E, S = c.text_len, c.width, c.embed, c.text_len + 4
     blocks = c.depth * (S * 12 * D**2 + 2 * D * S**2)
-    ends = T * c.text_width * D + E * D + 2 * D * D + E * D + D * E + 2 * E * E
+    ends = (
+        T * c.text_width * D + E * D + 2 * D * D + E * D + D * E + 3 * E * E + T * c.text_width**2
+    )
     with torch.device("meta"):
         assert plan_dalle2.forward_flops(Prior(c)) == 2 * (blocks + ends)
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from minidalle.dalle2.config import ARPriorConfig
-from minidalle.dalle2.meaning import Said
+from minidalle.dalle2.meaning import Said, Whitening
 from minidalle.transformer import Block, initial
 
 REACH = 4.0  # standard deviations on each side of the mean that the buckets cover
@@ -38,6 +38,7 @@ class ARPrior(nn.Module):
         self.register_buffer("std", torch.ones(P))  # of embeddings along each axis
         self.register_buffer("fit_mean", torch.zeros(()))  # of dot products with the captions
         self.register_buffer("fit_std", torch.ones(()))
+        self.whiten_states, self.whiten_meaning = Whitening(config.text_width), Whitening(E)
         self.states, self.meaning = nn.Linear(config.text_width, D), nn.Linear(E, D)
         self.fit_embedding, self.code_embedding = nn.Embedding(K, D), nn.Embedding(K, D)
         self.position = nn.Parameter(torch.empty(S, D))
@@ -49,13 +50,15 @@ class ARPrior(nn.Module):
         self.register_buffer("mask", torch.ones(S, S, dtype=torch.bool).tril(), persistent=False)
 
     @torch.no_grad()
-    def fit(self, images: Tensor, meanings: Tensor) -> None:
-        """Find axes and deviations from embeddings of pictures and of their captions (M, E)."""
+    def fit(self, images: Tensor, said: Said) -> None:
+        """Find axes and deviations from embeddings of pictures (M, E) and their captions."""
+        self.whiten_states.fit(said.states[said.inside])
+        self.whiten_meaning.fit(said.meaning)
         self.mean.copy_(images.mean(0))
         _, _, axes = torch.linalg.svd(images - self.mean, full_matrices=False)
         self.axes.copy_(axes[: self.config.components].T)
         self.std.copy_(((images - self.mean) @ self.axes).std(0))
-        fits = (images * meanings).sum(-1)
+        fits = (images * said.meaning).sum(-1)
         self.fit_mean.copy_(fits.mean())
         self.fit_std.copy_(fits.std())
 
@@ -80,9 +83,10 @@ class ARPrior(nn.Module):
         and the fit are hidden.
         """
         shown = (said.inside & known[:, None])[..., None]
-        tokens = torch.where(shown, self.states(said.states), self.no_token)  # (B, T, D)
+        states, meaning = self.whiten_states(said.states), self.whiten_meaning(said.meaning)
+        tokens = torch.where(shown, self.states(states), self.no_token)  # (B, T, D)
         fit = self.fit_embedding(self.bucket((fits - self.fit_mean) / self.fit_std))
-        both = torch.stack([self.meaning(said.meaning), fit], dim=1)
+        both = torch.stack([self.meaning(meaning), fit], dim=1)
         both = torch.where(known[:, None, None], both, self.no_token)
         x = torch.cat([tokens, both, self.code_embedding(codes)], dim=1)
         x = x + self.position[: x.shape[1]]

@@ -133,8 +133,9 @@ def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
 def text_diff(embedding: Tensor, before: Tensor, after: Tensor, share: float) -> Tensor:
     """Turn an embedding (B, E) of a picture as its caption was changed (section 3.3).
 
-    before, after (B, E): embeddings of the caption that describes the picture and of another one.
-    The share of the way to their difference; the paper goes as far as a quarter to a half.
+    before, after (B, E): embeddings of the caption that describes the picture and of another one;
+    where CLIP's captions lie elsewhere than its pictures, what a prior draws for them from the same
+    noise. The share of the way to their difference; the paper goes as far as a quarter to a half.
     """
     return slerp(embedding, F.normalize(after - before, dim=-1), share)
 

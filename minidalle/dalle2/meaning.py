@@ -4,7 +4,8 @@ B batch, T text tokens, D' width of CLIP's text encoder, E size of CLIP's shared
 
 Embeddings have length 1 here. All of them point roughly the same way, and a dozen directions hold
 nearly all of their variance, while what tells a heart from a star may lie in those that hardly
-vary. Networks learn first what varies most, so they see embeddings whitened.
+vary. Networks learn first what varies most, so they see embeddings whitened, and what CLIP's text
+encoder made of a caption as well.
 """
 
 from typing import NamedTuple
@@ -59,10 +60,9 @@ class Whitening(nn.Module):
         """Take mean, axes and deviations from embeddings (M, E)."""
         self.mean.copy_(embeddings.mean(0))
         centred = (embeddings - self.mean).double()
-        _, deviations, axes = torch.linalg.svd(centred, full_matrices=True)
-        self.axes.copy_(axes.T)
-        std = centred.new_zeros(len(self.std))
-        std[: len(deviations)] = deviations / (len(embeddings) - 1) ** 0.5
+        variances, axes = torch.linalg.eigh(centred.T @ centred / (len(embeddings) - 1))
+        self.axes.copy_(axes.flip(1))  # eigh begins with the smallest
+        std = variances.flip(0).clamp(min=0).sqrt()
         self.std.copy_(std.clamp(min=LEAST * std[0]))
 
     def forward(self, embedding: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class Prior(nn.Module):
         self.config = config
         E, D, S = config.embed, config.width, config.text_len + 4
         self.whiten = Whitening(E)
+        self.whiten_states, self.whiten_meaning = Whitening(config.text_width), Whitening(E)
         self.states, self.meaning = nn.Linear(config.text_width, D), nn.Linear(E, D)
         self.time = nn.Sequential(nn.Linear(D, D), nn.SiLU(), nn.Linear(D, D))
         self.noisy = nn.Linear(E, D)
@@ -49,14 +50,22 @@ class Prior(nn.Module):
         alpha_bars = diffusion.cosine_alpha_bars(config.times).float()
         self.register_buffer("alpha_bars", alpha_bars, persistent=False)
 
+    @torch.no_grad()
+    def fit(self, images: Tensor, said: Said) -> None:
+        """Find axes and deviations from embeddings of pictures (M, E) and their captions."""
+        self.whiten.fit(images)
+        self.whiten_states.fit(said.states[said.inside])
+        self.whiten_meaning.fit(said.meaning)
+
     def predict(self, x: Tensor, t: Tensor, said: Said, known: Tensor) -> Tensor:
         """Noisy whitened embeddings (B, E) at times (B,) → without noise (B, E).
 
         Where `known` (B,) is False, the caption is hidden; x never is.
         """
         shown = (said.inside & known[:, None])[..., None]
-        tokens = torch.where(shown, self.states(said.states), self.no_token)  # (B, T, D)
-        meaning = torch.where(known[:, None], self.meaning(said.meaning), self.no_meaning)
+        states, meaning = self.whiten_states(said.states), self.whiten_meaning(said.meaning)
+        tokens = torch.where(shown, self.states(states), self.no_token)  # (B, T, D)
+        meaning = torch.where(known[:, None], self.meaning(meaning), self.no_meaning)
         time = self.time(time_features(t, self.config.width))
         last = [meaning, time, self.noisy(x), self.query.expand_as(time)]
         x = torch.cat([tokens, torch.stack(last, dim=1)], dim=1) + self.position  # (B, S, D)

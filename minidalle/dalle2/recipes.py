@@ -40,16 +40,16 @@ def captions_and_pictures(train: TrainConfig, data: str, seed: int, bpe: BPE, cl
     return load, source
 
 
-def fit(source, seed: int, bpe: BPE, clip: CLIP) -> tuple[Tensor, Tensor]:
-    """Embeddings of pictures and of their captions, (FITTED, E) each, not those of a batch."""
+def fit(source, seed: int, bpe: BPE, clip: CLIP) -> tuple[Tensor, meaning.Said]:
+    """Embeddings of pictures (FITTED, E) and their captions, not those of a batch."""
     rng, device, found = Random(f"{seed} fit"), clip.logit_scale.device, []
     for _ in range(FITTED // 64):
         captions, pictures = draw_batch(source, rng, 64)
         text = bpe.frames(captions, clip.config.text_len, truncate=True).to(device)
         image = meaning.look(clip, to_tensor(pictures).to(device))
-        found.append((image.cpu(), meaning.read(clip, text).meaning.cpu()))
-    images, captions = zip(*found)
-    return torch.cat(images), torch.cat(captions)
+        found.append([part.cpu() for part in (image, *meaning.read(clip, text))])
+    images, *said = (torch.cat(parts) for parts in zip(*found))
+    return images, meaning.Said(*said)
 
 
 def prior_job(
@@ -63,14 +63,8 @@ def prior_job(
     """Captions and the embeddings of their pictures, for either prior."""
     torch.manual_seed(seed)
     load, source = captions_and_pictures(train, data, seed, bpe, clip)
-    images, captions = fit(source, seed, bpe, clip)
-    model: Prior | ARPrior
-    if isinstance(config, PriorConfig):
-        model = Prior(config)
-        model.whiten.fit(images)
-    else:
-        model = ARPrior(config)
-        model.fit(images, captions)
+    model = Prior(config) if isinstance(config, PriorConfig) else ARPrior(config)
+    model.fit(*fit(source, seed, bpe, clip))
 
     def with_embeddings(step: int, part: slice, examples: Batch) -> Batch:
         text, pictures = examples

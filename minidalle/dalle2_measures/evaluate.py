@@ -167,12 +167,12 @@ def part_of(said: meaning.Said, chunk: slice) -> meaning.Said:
 def regression(models: Models, seed: int) -> Callable[[Tensor], Tensor]:
     """A linear map from captions' embeddings to their pictures', fitted to training pairs."""
     source = open_data(models.data, models.clip.config.image_size)
-    images, captions = fit(source, seed, models.bpe, models.clip)
+    images, said = fit(source, seed, models.bpe, models.clip)
 
     def with_one(x: Tensor) -> Tensor:
         return F.pad(x, (0, 1), value=1.0)
 
-    x = with_one(captions).double()
+    x = with_one(said.meaning).double()
     ridge = 1e-4 * len(x) * torch.eye(x.shape[1], dtype=torch.double)
     weights = torch.linalg.solve(x.T @ x + ridge, x.T @ images.double()).float()
     return lambda captions: F.normalize(with_one(captions) @ weights, dim=-1)

@@ -163,13 +163,15 @@ def ways(models: Pretrained, captions: int, candidates: int, seed: int) -> Figur
     """What the judge reads along three ways: between pictures, by text diffs, along an axis.
 
     All pictures show one thing. Each is drawn from its embedding and its inverted noise alone, so
-    that nothing but the embedding is changed.
+    that nothing but the embedding is changed. A text diff is that of what the prior makes of both
+    captions, from the same noise: captions' own embeddings lie elsewhere than those of pictures.
     """
     rng = Random(f"{seed} ways")
     figures = {}
     firsts = [plain_scene(rng) for _ in range(captions)]
     seconds = [plain_scene(rng) for _ in range(captions)]
     start, end = (Shown(models, some, rng) for some in (firsts, seconds))
+    everything = slice(0, captions)
     for share in SHARES:
         embedding = edit.slerp(start.embedding, end.embedding, share)
         noise = edit.slerp(start.noise.flatten(1), end.noise.flatten(1), share)
@@ -180,7 +182,11 @@ def ways(models: Pretrained, captions: int, candidates: int, seed: int) -> Figur
     for field, values in CHANGES.items():
         after = [changed(scene, field, rng.choice(values), rng) for scene in firsts]
         was, becomes = (
-            meaning.read(models.clip, frames(models, [scenes.caption_of(s) for s in some])).meaning
+            imagined(
+                models,
+                frames(models, [scenes.caption_of(s) for s in some]),
+                streams_of(seed, everything),
+            )
             for some in (firsts, after)
         )
         for share in SHARES[:5]:
