@@ -95,7 +95,6 @@ def test_edits_are_judged_by_what_the_picture_should_become(models, monkeypatch)
         return before, after
 
     monkeypatch.setattr(uses, "edit_of", noted)
-    monkeypatch.setattr(uses, "imagined", lambda models, text, streams: text)
     monkeypatch.setattr(uses, "frames", lambda models, captions: torch.zeros(4, 40).long())
     monkeypatch.setattr(uses, "EDITS", {"a thing added": uses.EDITS["a thing added"]})
     for redraw, exact in ((right, 1), (untouched, 0)):

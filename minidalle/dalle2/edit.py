@@ -23,8 +23,8 @@ def redraw(
     decoder: Decoder,
     pictures: Tensor,
     mask: Tensor,
-    embedding: Tensor,
-    text: Tensor,
+    embedding: Tensor | None,
+    text: Tensor | None,
     generators: list[Generator],
     steps: int = 25,
     guidance: float = 2.0,
@@ -34,7 +34,8 @@ def redraw(
 
     mask (B, 1, H, W) bool: True where to draw. At every time the known pixels are put in, as noisy
     as they would be then, and the step is repeated `resamples` times, so that the new part can
-    adapt to the old (Lugmayr et al. 2022, RePaint, algorithm 1).
+    adapt to the old (Lugmayr et al. 2022, RePaint, algorithm 1). Best told the caption of the whole
+    picture alone: an embedding that the prior has drawn places things where they are not.
     """
     known = 2 * pictures - 1
     predict = noise_in(decoder, embedding, text, guidance)

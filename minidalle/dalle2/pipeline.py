@@ -101,10 +101,9 @@ def generators(seed: int, first: int, count: int) -> list[Generator]:
 
 @dataclass(frozen=True)
 class Drawing:
-    """The result of `draw`, with the output of every stage."""
+    """The result of `draw`."""
 
     caption: str
-    embeddings: Tensor  # (M, E), of all candidates
     pictures: Tensor  # (M, 3, 32, 32) in [0, 1]
     order: Tensor  # (K,) indices of the candidates kept, best first
     scores: Tensor  # (K,) their CLIP scores
@@ -128,8 +127,8 @@ def draw(
 ) -> Drawing:
     """Draw `candidates` pictures of a caption, and enlarge the best `keep`.
 
-    Of a `given` picture (3, 32, 32) only what is True in the mask (1, 32, 32) is drawn. Raises
-    ValueError, in one sentence, for bad input.
+    Of a `given` picture (3, 32, 32) only what is True in the mask (1, 32, 32) is drawn, from the
+    caption alone, without the prior. Raises ValueError, in one sentence, for bad input.
     """
     clip, seconds = models.clip, {}
     check_numbers(candidates, keep, seed)
@@ -144,25 +143,26 @@ def draw(
 
     frame = models.bpe.frame(caption.strip(), clip.config.text_len, truncate)
     text = torch.tensor([frame], device=models.device)
-    embeddings, pictures = [], []
+    pictures = []
     for first in progress(list(range(0, candidates, CHUNK))):
         streams = generators(seed, first, min(CHUNK, candidates - first))
         many = text.expand(len(streams), -1)
-        with timed("prior"):
-            embeddings.append(imagined(models, many, streams))
-        with timed("decoder"):
-            told = embeddings[-1], many, streams, steps, guidance
-            if given is None:
-                pictures.append(decode(models.decoder, *told))
-            else:
+        how = many, streams, steps, guidance
+        if given is None:
+            with timed("prior"):
+                embedding = imagined(models, many, streams)
+            with timed("decoder"):
+                pictures.append(decode(models.decoder, embedding, *how))
+        else:
+            with timed("decoder"):
                 alike = given.expand(len(streams), -1, -1, -1)
-                pictures.append(redraw(models.decoder, alike, mask, *told))
+                pictures.append(redraw(models.decoder, alike, mask, None, *how))
     small = torch.cat(pictures)
     with timed("rerank"):
         order, scores = rerank(clip, text, small, keep)
     with timed("upsamplers"):
         large = enlarge(models, small[order], [generators(seed, int(i), 1)[0] for i in order])
-    return Drawing(caption, torch.cat(embeddings), small, order, scores, large, seconds)
+    return Drawing(caption, small, order, scores, large, seconds)
 
 
 def imagined(models: Pretrained, text: Tensor, streams: list[Generator]) -> Tensor:

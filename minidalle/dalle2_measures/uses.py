@@ -52,9 +52,7 @@ def edits(models: Pretrained, captions: int, candidates: int, seed: int) -> Figu
         text, pictures = frames(models, [LIT.caption_of(f) for f in said]), to_tensor(before)
 
         def draw(chunk: slice, text=text, pictures=pictures, masks=masks) -> Tensor:
-            streams = streams_of(seed, chunk)
-            embedding = imagined(models, text[chunk], streams)
-            told = embedding, text[chunk], streams
+            told = None, text[chunk], streams_of(seed, chunk)
             return edit.redraw(models.decoder, pictures[chunk], masks[chunk], *told)
 
         drawn = to_uint8(in_chunks(kind, draw, captions)).numpy()
