@@ -14,9 +14,9 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -94,6 +94,7 @@ class Job:
     whole_batch: bool = False  # the loss couples all examples: no gradient accumulation
     partly_frozen: bool = False  # in some steps some parameters get no gradient
     start: Start | None = None  # initial values, for a model that was made without any
+    about: Mapping[str, str] = field(default_factory=dict)  # for the header of its weights
 
     def batch(self, step: int, part: slice = slice(None)) -> Batch:
         """The batch of a step, or a part of it, on the CPU."""
@@ -283,7 +284,7 @@ def train(
     state.save(checkpoint, run, seconds())
     if stopped:
         raise KeyboardInterrupt
-    about |= {"steps": state.step, "minutes": round(seconds() / 60, 1)}
+    about |= {"steps": state.step, "minutes": round(seconds() / 60, 1), **job.about}
     tensors = runtime.full_state_dict(state.ema)
     if runtime.rank == 0:
         weights.save(out / f"{job.name}.safetensors", state.ema, tensors, half=True, **about)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from minidalle import models, recipes, training
+from minidalle import models, recipes, training, weights
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, TrainConfig
@@ -52,11 +52,13 @@ def test_parts_of_a_batch_make_up_the_batch(job):
     assert not whole[0].equal(job.batch(6)[0])
 
 
-def test_a_model_is_trained_saved_and_read_with_its_statistics(job, tmp_path):
+def test_a_model_is_trained_saved_and_read_with_its_statistics(job, before, tmp_path):
     training.train(job, LENGTH, tmp_path, seed=3, data="lit")
     path = tmp_path / f"{job.name}.safetensors"
     loaded = models.load(job.name, tmp_path)
     assert path.exists() and loaded.config == job.model.config
+    clip = weights.fingerprint(before["clip"]) if "clip" in models.MODELS[job.name].needs else None
+    assert weights.read_about(path).get("clip") == clip
     buffers = dict(job.model.named_buffers())
     for name, value in loaded.named_buffers():
         assert torch.allclose(value.float(), buffers[name].float(), atol=2e-3), name

@@ -68,10 +68,15 @@ def load_pretrained(source: str | Path = "dalle2") -> Pretrained:
         "up64": Upsampler,
         "up128": Upsampler,
     }
-    networks = [weights.load(folder / f"{name}.safetensors", kind) for name, kind in kinds.items()]
-    data = weights.read_about(folder / "decoder.safetensors").get("data", "")
+    files = {name: folder / f"{name}.safetensors" for name in kinds}
+    networks = [weights.load(files[name], kind) for name, kind in kinds.items()]
+    data = weights.read_about(files["decoder"]).get("data", "")
     models = Pretrained(BPE.load(folder / "bpe.json"), *networks)._replace(data=data)
     check_fit(models)
+    clip = weights.fingerprint(models.clip)
+    for name in ("prior", "ar_prior", "decoder"):
+        if weights.read_about(files[name]).get("clip", clip) != clip:
+            raise ValueError(f"{files[name]} was trained with another CLIP than {files['clip']}")
     return models
 
 
