@@ -166,6 +166,9 @@ class Distributed(SingleProcess):
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return bool(found)
 
+    def wait_for_all(self) -> None:
+        dist.barrier()
+
     def full_state_dict(self, model: nn.Module) -> Numbers:
         """All weights, unsharded, in rank 0, gathered one by one; empty in other ranks."""
         weights = {}
