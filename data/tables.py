@@ -1,8 +1,9 @@
 """Print the tables of README.md and docs/results.md: `python data/tables.py`.
 
 Each stands there between two comments, `<!-- NAME -->` and `<!-- end of NAME -->`. The figures are
-those that `minidalle evaluate --into` stored: data/evaluation.json of the preset small, and
-data/evaluation_tiny.json of tiny. With --write the tables are put where they belong.
+those that `minidalle evaluate --into` stored: data/evaluation.json of the preset small,
+data/evaluation_tiny.json of tiny and data/evaluation_dalle2.json of the second DALL·E. With --write
+the tables are put where they belong.
 """
 
 import json
@@ -59,6 +60,18 @@ GOALS_OF_TINY = {  # lower bounds
     "combination: best of 32": 0.85,
     "judge: real, through the dVAE": 0.98,
 }
+GOALS_OF_DALLE2 = {
+    "dalle2 decoder: unseen": 0.75,
+    "dalle2 chain: unseen: single samples": 0.60,
+    "dalle2 chain: unseen: best of 8": 0.85,
+    **{
+        f"dalle2 upsamplers: {world}: {what}, still exact": 0.98
+        for world in ("unseen", "combination", "lit")
+        for what in ("real", "drawn")
+    },
+    **{f"dalle2 edits: a thing {what}": 0.75 for what in ("added", "removed", "recoloured")},
+}
+NO_RATES = ("limits", "dalle2 priors", "dalle2 costs")  # parts whose figures are no shares
 
 
 # ---- one figure -------------------------------------------------------------------------
@@ -229,10 +242,10 @@ def others(measured: dict) -> Table:
     return lines
 
 
-# ---- tiny -------------------------------------------------------------------------------
+# ---- tiny, and the second DALL·E --------------------------------------------------------
 
 
-def every_measure(measured: dict) -> Table:
+def every_measure(measured: dict, goals: dict[str, float]) -> Table:
     """Every measure as a row; " ±" in a name marks the standard error of another."""
     lines = [made(measured), "", "| what `minidalle evaluate` calls it | measured | goal | |"]
     lines.append("|---|---|---|---|")
@@ -240,13 +253,29 @@ def every_measure(measured: dict) -> Table:
         for measure, value in figures.items() if isinstance(figures, dict) else ():
             if measure.endswith(" ±") or part == "diversity":
                 continue
-            percent = isinstance(value, float) and value <= 1 and part != "limits"
-            error, least = figures.get(f"{measure} ±"), GOALS_OF_TINY.get(f"{part}: {measure}")
+            percent = isinstance(value, float) and value <= 1 and part not in NO_RATES
+            percent = percent and "variety" not in measure and "sharpness" not in measure
+            error, least = figures.get(f"{measure} ±"), goals.get(f"{part}: {measure}")
             said = written(value, percent, error) + (" %" if percent else "")
             wanted = "" if least is None else f"≥ {100 * least:g} %" if percent else f"≥ {least:g}"
             missed = "" if least is None or value >= least else "**missed**"
             lines.append(f"| `{part}: {measure}` | {said} | {wanted} | {missed} |")
     return lines + diversity(measured.get("diversity"))
+
+
+def beside(tiny: dict, second: dict) -> Table:
+    """The second DALL·E and the first, tiny, on captions of scenes that neither was shown."""
+    lines = ["| | tiny, 32×32 | the second, 128×128 |", "|---|---|---|"]
+    chain, costs = second.get("dalle2 chain", {}), second.get("dalle2 costs", {})
+    for split in ("unseen", "combination"):
+        for measure in ("single samples", "best of 8"):
+            cells = rate(tiny[split], measure), rate(chain, f"{split}: {measure}")
+            lines.append(f"| {split}, {measure}, exact | {' | '.join(cells)} |")
+    for measure in ("million parameters", "seconds for 16 candidates"):
+        both = (costs.get(f"{name}: {measure}") for name in ("DALL·E, tiny", "DALL·E 2"))
+        cells = ["" if value is None else written(value, False) for value in both]
+        lines.append(f"| {measure} | {' | '.join(cells)} |")
+    return lines
 
 
 def diversity(figures: dict | None) -> Table:
@@ -272,9 +301,9 @@ def diversity(figures: dict | None) -> Table:
 
 def tables() -> dict[Path, dict[str, Table]]:
     """Every table by its file and name."""
-    small, tiny = (
+    small, tiny, second = (
         json.loads((DATA / f"{name}.json").read_text("utf-8"))
-        for name in ("evaluation", "evaluation_tiny")
+        for name in ("evaluation", "evaluation_tiny", "evaluation_dalle2")
     )
     of_small = (emoji, judge, more, parts, others)
     return {
@@ -282,7 +311,9 @@ def tables() -> dict[Path, dict[str, Table]]:
         ROOT / "docs" / "results.md": {
             "abilities": abilities(small),
             **{make.__name__: make(small) for make in of_small},
-            "tiny": every_measure(tiny),
+            "tiny": every_measure(tiny, GOALS_OF_TINY),
+            "beside": beside(tiny, second),
+            "dalle2": every_measure(second, GOALS_OF_DALLE2),
         },
     }
 
