@@ -106,3 +106,5 @@ def test_a_figure_in_a_table(tables):
 def test_the_figures_are_of_the_shipped_weights():
     measured = json.loads((DATA / "evaluation.json").read_text("utf-8"))
     assert measured["weights"] == fingerprint(pipeline.load_pretrained("small"))
+    measured = json.loads((DATA / "evaluation_dalle2.json").read_text("utf-8"))
+    assert measured["weights"] == fingerprint(second.load_pretrained())
