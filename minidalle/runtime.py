@@ -56,9 +56,6 @@ class Runtime(Protocol):
     def any_rank(self, flag: bool) -> bool:
         """Whether the flag is true in any process."""
 
-    def wait_for_all(self) -> None:
-        """Go on once every process has come this far."""
-
     def full_state_dict(self, model: nn.Module) -> Numbers:
         """All weights, unsharded, in rank 0."""
 
@@ -149,9 +146,6 @@ class SingleProcess:
 
     def any_rank(self, flag: bool) -> bool:
         return flag
-
-    def wait_for_all(self) -> None:
-        pass
 
     def full_state_dict(self, model: nn.Module) -> Numbers:
         return model.state_dict()

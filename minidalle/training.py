@@ -288,7 +288,6 @@ def train(
     tensors = runtime.full_state_dict(state.ema)
     if runtime.rank == 0:
         weights.save(out / f"{job.name}.safetensors", state.ema, tensors, half=True, **about)
-    runtime.wait_for_all()  # a process may fail on its way out if another has already gone
 
 
 # ---- around the loop --------------------------------------------------------------------

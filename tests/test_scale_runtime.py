@@ -38,22 +38,21 @@ CONFIG = TrainConfig(steps=6, batch_size=12, lr=1e-2, warmup=2, weight_decay=0.1
 SIZES = DVAEConfig(32, 16, width=8, blocks=1, code_width=8, patch=4)
 
 
-def rank_of(pipe, finished, environment, work, *args):
+def rank_of(pipe, environment, work, *args):
     os.environ |= environment
     torch.set_num_threads(1)
     try:
         pipe.send((work(*args), None))
     except Exception as error:
         pipe.send((None, error))
-    finished.wait(60)  # rank 0 keeps the store by which the others meet
+    pipe.poll(60)  # for the end of the others: rank 0 keeps the store by which they meet
 
 
 def together(size, work, *args, patience=120):
     """What `work(*args)` returns in each of `size` processes; raises what rank 0 raises."""
     fork, port, running = multiprocessing.get_context("fork"), str(free_port()), []
-    finished = fork.Event()
     for rank in range(size):
-        here, there = fork.Pipe(duplex=False)
+        here, there = fork.Pipe()
         environment = {
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": port,
@@ -62,18 +61,18 @@ def together(size, work, *args, patience=120):
             "LOCAL_RANK": str(rank),
             "LOCAL_WORLD_SIZE": str(size),
         }
-        process = fork.Process(
-            target=rank_of, args=(there, finished, environment, work, *args), daemon=True
-        )
+        process = fork.Process(target=rank_of, args=(there, environment, work, *args), daemon=True)
         process.start()
         running.append((process, here))
     results = []
     for _, here in running:
         assert here.poll(patience), "a process hangs"
         results.append(here.recv())
-    finished.set()
+    for _, here in running:
+        here.send("finished")
     for process, _ in running:
         process.join(patience)
+    assert [process.exitcode for process, _ in running] == [0] * size
     if any(error for _, error in results):
         assert all(error for _, error in results), "only some processes failed"
         raise results[0][1]

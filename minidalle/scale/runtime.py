@@ -31,6 +31,8 @@ from minidalle.runtime import Numbers, SingleProcess, Start, unflattened
 from minidalle.scale.checkpoints import ShardedCheckpoint
 from minidalle.scale.sharding import Gather, materialise, shard
 
+LEFT: list[dist.ProcessGroup | None] = []  # groups that were left
+
 
 class Distributed(SingleProcess):
     """The runtime of a process that torchrun started, one of several."""
@@ -166,9 +168,6 @@ class Distributed(SingleProcess):
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return bool(found)
 
-    def wait_for_all(self) -> None:
-        dist.barrier()
-
     def full_state_dict(self, model: nn.Module) -> Numbers:
         """All weights, unsharded, in rank 0, gathered one by one; empty in other ranks."""
         weights = {}
@@ -190,7 +189,12 @@ class Distributed(SingleProcess):
 
     def close(self) -> None:
         """Leave the process group. Models in DDP must be deleted before, or their deletion may
-        deadlock: it waits for the group's threads, one of which may wait for Python."""
+        deadlock: it waits for the group's threads, one of which may wait for Python.
+
+        The groups themselves live on until the process ends. If one of gloo's threads dropped the
+        last reference to its group, it would wait for itself, which aborts the process.
+        """
+        LEFT.extend([dist.group.WORLD, *(self.mesh.get_all_groups() if self.mesh else [])])
         dist.destroy_process_group()
 
 
