@@ -294,9 +294,8 @@ def bench(args) -> None:
         f"{today()}, {machine()}, {args.device}, {threads} of its threads\n\n{timing.table(rows)}\n"
     )
     if text:
-        part = args.into.with_name(args.into.name + ".part")
-        part.write_text(printed.join(text), encoding="utf-8")
-        os.replace(part, args.into)
+        with whole_file(args.into) as part:
+            part.write_text(printed.join(text), encoding="utf-8")
     if not args.json:
         print(printed)
     where = {"date": today(), "machine": machine(), "device": args.device, "threads": threads}

@@ -4,12 +4,15 @@ As in commands.py, bad input raises ValueError or OSError, in one sentence.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from minidalle.commands import find_preset, machine, set_threads, today
 from minidalle.config import Preset, TrainConfig
+from minidalle.files import only_one
 
 
 def train(args) -> None:
@@ -72,6 +75,7 @@ def train_model(args) -> None:
         check_memory,
         explaining_lack_of_memory,
         make_runtime,
+        rounding,
         settle,
     )
 
@@ -79,7 +83,7 @@ def train_model(args) -> None:
     runtime = make_runtime(args, row)
     try:
         checkpoint = runtime.checkpoint(args.out / f"{row.name}.checkpoint")
-        if news := settle(args, checkpoint, runtime):
+        for news in settle(args, checkpoint, runtime):
             say(runtime, news)
         sizes = find_preset(args.preset, row.presets)
         config = stored_config(checkpoint, args) if args.resume else sizes.train[row.name]
@@ -95,21 +99,39 @@ def train_model(args) -> None:
             job = replace(job, load=Ahead(job.load, own, args.workers))
         with explaining_lack_of_memory():
             config = with_length(args, job, config, runtime)
-        if args.overwrite:  # else --resume might continue the old run
-            checkpoint.delete()
-        say(runtime, f"{row.name}: {config.steps} steps of {config.batch_size}; "
-                     "Ctrl-C stops, --resume continues")  # fmt: skip
         about = {"command": command_line(args, config, sizes), "seed": args.seed}
         about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
         about |= {"bf16": args.bf16, "start": start_name(args)}
+        about["rounding"] = rounding(args, runtime)
         how = {"save_every": 60 * args.save_every, "runtime": runtime}
-        with explaining_lack_of_memory():
+        with alone(runtime, args.out, row.name), explaining_lack_of_memory():
+            if args.overwrite:  # else --resume might continue the old run
+                checkpoint.delete()
+            say(runtime, f"{row.name}: {config.steps} steps of {config.batch_size}; "
+                         "Ctrl-C stops, --resume continues")  # fmt: skip
             training.train(job, config, args.out, args.resume, **how, **about)
         farewell(args.out / f"{row.name}.safetensors", runtime)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; add --resume to continue") from None
     finally:
         runtime.close()
+
+
+@contextmanager
+def alone(runtime, out: Path, name: str) -> Iterator[None]:
+    """Hold NAME.lock, in rank 0, so that nobody else trains this model in this folder meanwhile."""
+    with ExitStack() as stack:
+        error = None
+        if runtime.rank == 0:
+            out.mkdir(parents=True, exist_ok=True)
+            try:
+                lock = only_one(out / f"{name}.lock", f"{name} in {out} is being trained")
+                stack.enter_context(lock)
+            except (ValueError, OSError) as other:
+                error = other
+        if runtime.any_rank(error is not None):
+            raise error or ValueError(f"{name} in {out} is being trained by others")
+        yield
 
 
 def say(runtime, line: str) -> None:
@@ -186,7 +208,26 @@ def make_job(args, row, sizes, config: TrainConfig, runtime):
     job = row.recipe(models.Request(sizes, config, args.data, args.seed, meta), **before)
     if args.start and not args.resume:
         job = starting_from(job, models.file_of(row.name, args.start))
-    return job
+    return replace(job, about=fingerprints(before) | files_of(args.data))
+
+
+def fingerprints(models: dict[str, Any]) -> dict[str, str]:
+    """The fingerprint of each model that another one is made with."""
+    from minidalle import weights
+    from minidalle.bpe import BPE
+
+    return {
+        name: model.fingerprint() if isinstance(model, BPE) else weights.fingerprint(model)
+        for name, model in models.items()
+    }
+
+
+def files_of(data: str) -> dict[str, str]:
+    """What tells the files of a data set from others of the same name."""
+    from minidalle.datasets.identity import identity
+
+    found = identity(data)
+    return {"content of the data": found} if found else {}
 
 
 def starting_from(job, path: Path):

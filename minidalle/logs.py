@@ -4,6 +4,8 @@ import csv
 import sys
 from pathlib import Path
 
+from minidalle.files import whole_file
+
 
 def append_row(table: Path, row: dict[str, float]) -> None:
     """Append a row, below the names of the columns in a new file; OSError names the file."""
@@ -21,23 +23,44 @@ def append_row(table: Path, row: dict[str, float]) -> None:
 def cut_table(table: Path, step: int) -> None:
     """Drop rows later than `step`: a killed run may have logged more than it saved.
 
-    An incomplete last row is dropped too. A log that was edited is renamed to NAME.csv.old.
+    A row that was torn by the kill is dropped too. A file that is no log as written here is renamed
+    to NAME.csv.old, or NAME.csv.old2, …, and stderr says so.
     """
     if not table.exists():
         return
     try:
-        head, *lines = table.read_text("utf-8").splitlines(keepends=True)
-        rows = [line for line in lines if line.count(",") == head.count(",")]
-        kept = [row for row in rows if int(row.split(",")[0]) <= step]
-        as_written = head.startswith("step,") and len(rows) >= len(lines) - 1
+        kept = rows_until(step, table.read_bytes().decode("utf-8"))
     except ValueError:
-        as_written = False
-    if as_written:
-        table.write_text("".join([head, *kept]), "utf-8") if kept else table.unlink()
+        aside = free_name(table)
+        table.replace(aside)
+        said = f"{table} is not as it was written: renamed to {aside.name}"
+        print(f"minidalle: {said}", file=sys.stderr)
         return
-    aside = table.with_name(table.name + ".old")
-    table.replace(aside)
-    print(
-        f"minidalle: {table} was changed since it was written: renamed to {aside.name}",
-        file=sys.stderr,
-    )
+    if len(kept) > 1:
+        with whole_file(table) as part:
+            part.write_bytes("".join(kept).encode("utf-8"))
+    else:
+        table.unlink()
+
+
+def rows_until(step: int, text: str) -> list[str]:
+    """The lines of a log up to a step, with the names of its columns; ValueError if it is none."""
+    lines = text.splitlines(keepends=True)
+    torn = "" if not lines or lines[-1].endswith("\n") else lines.pop()
+    if not lines and "step,lr,loss".startswith(torn[:12]):
+        return []
+    head, *rows = lines
+    columns = head.strip().split(",")
+    if columns[:3] != ["step", "lr", "loss"]:
+        raise ValueError("other columns")
+    rows = [row for row in rows if row.strip()]
+    numbers = [list(map(float, row.split(","))) for row in rows]
+    if any(len(row) != len(columns) for row in numbers):
+        raise ValueError("other columns")
+    return [head] + [row for row, (at, *_) in zip(rows, numbers) if at <= step]
+
+
+def free_name(table: Path) -> Path:
+    """NAME.csv.old, or the first of NAME.csv.old2, … that does not exist."""
+    names = (table.with_name(f"{table.name}.old{n or ''}") for n in (0, *range(2, 10_000)))
+    return next(name for name in names if not name.exists())

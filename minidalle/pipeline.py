@@ -57,12 +57,17 @@ def load_pretrained(source: str | Path = "tiny") -> Pretrained:
     folder = DATA / source if (DATA / source).is_dir() else Path(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of weights called {source}, nor data/{source}")
-    return Pretrained(
+    files = {name: folder / f"{name}.safetensors" for name in ("dvae", "dalle", "clip")}
+    models = Pretrained(
         BPE.load(folder / "bpe.json"),
-        weights.load(folder / "dvae.safetensors", DVAE),
-        weights.load(folder / "dalle.safetensors", DALLE),
-        weights.load(folder / "clip.safetensors", CLIP),
+        weights.load(files["dvae"], DVAE),
+        weights.load(files["dalle"], DALLE),
+        weights.load(files["clip"], CLIP),
     )
+    bpe, dvae = models.bpe.fingerprint(), weights.fingerprint(models.dvae)
+    weights.check_made_of(files["dalle"], {"bpe": bpe, "dvae": dvae})
+    weights.check_made_of(files["clip"], {"bpe": bpe})  # any dVAE will do
+    return models
 
 
 @dataclass(frozen=True)

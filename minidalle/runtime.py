@@ -79,17 +79,15 @@ class Checkpoint:
         """Write, replacing any earlier checkpoint."""
         weights.write_tensors(self.path, tensors, about)
 
+    def exists(self) -> bool:
+        """Whether there is one; raises FileNotFoundError if there is one of several processes."""
+        others = self.path.with_suffix("")
+        if not self.path.is_file() and others.is_dir():
+            raise FileNotFoundError(f"{others} is of several processes: resume it with `torchrun`")
+        return self.path.is_file()
+
     def about(self) -> dict:
         """The header; raises FileNotFoundError if there is no checkpoint."""
-        if not self.path.is_file():
-            others = (
-                "; there is one of several processes: use `torchrun`"
-                if self.path.with_suffix("").is_dir()
-                else ""
-            )
-            raise FileNotFoundError(
-                f"there is no {self.path} to resume: leave out --resume{others}"
-            )
         return weights.read_about(self.path)
 
     def fill(self, tensors: Numbers) -> None:

@@ -94,7 +94,7 @@ class Job:
     whole_batch: bool = False  # the loss couples all examples: no gradient accumulation
     partly_frozen: bool = False  # in some steps some parameters get no gradient
     start: Start | None = None  # initial values, for a model that was made without any
-    about: Mapping[str, str] = field(default_factory=dict)  # for the header of its weights
+    about: Mapping[str, str] = field(default_factory=dict)  # sha256 of what it is made of
 
     def batch(self, step: int, part: slice = slice(None)) -> Batch:
         """The batch of a step, or a part of it, on the CPU."""
@@ -133,10 +133,23 @@ class State:
         return named
 
     def save(self, checkpoint: Checkpoint, run: dict, seconds: float) -> None:
-        """Write a checkpoint of the run that `run` describes, which has taken so many seconds."""
+        """Write a checkpoint of the run that `run` describes, which has taken so many seconds.
+
+        Raises FloatingPointError, and writes nothing, if it holds a number that is not finite.
+        """
         sums = {name: list(value.shape) for name, value in self.sums.items()}
-        about = run | {"step": self.step, "sums": sums, "seconds": seconds}
-        checkpoint.save(self.tensors(), about)
+        tensors = self.tensors()
+        if bad := self.not_finite(tensors):
+            raise FloatingPointError(
+                f"after step {self.step} {bad} is not finite: nothing is saved"
+            )
+        checkpoint.save(tensors, run | {"step": self.step, "sums": sums, "seconds": seconds})
+
+    def not_finite(self, tensors: Numbers) -> str | None:
+        """The first tensor that is not finite, in this or another process."""
+        shards = ((name, getattr(t, "to_local", lambda t=t: t)()) for name, t in tensors.items())
+        bad = next((name for name, shard in shards if not shard.isfinite().all()), None)
+        return (bad or "a tensor") if self.runtime.any_rank(bad is not None) else None
 
     @torch.no_grad()
     def restore(self, checkpoint: Checkpoint, run: dict) -> float:
@@ -153,7 +166,9 @@ class State:
             for name in ["momentum_buffer"] if by_muon else ["exp_avg", "exp_avg_sq"]:
                 moments[name] = torch.zeros_like(parameter)
         self.sums = {n: torch.zeros(size, dtype=torch.float64) for n, size in about["sums"].items()}
-        checkpoint.fill(self.tensors())
+        checkpoint.fill(tensors := self.tensors())
+        if bad := self.not_finite(tensors):
+            raise ValueError(f"{checkpoint.path} is damaged: {bad} is not finite")
         self.step = about["step"]
         return about["seconds"]
 
@@ -175,14 +190,18 @@ class State:
 
 
 def differences(run: dict, about: dict) -> list[str]:
-    """Where a checkpoint differs: {"seed": 1} and {"seed": 2} → ["seed 2, not 1"]."""
+    """Where a checkpoint differs: {"seed": 1} and {"seed": 2} → ["seed 2, not 1"].
+
+    Of what is known by its sha256, such as another CLIP, only that it is another.
+    """
     found = []
     for name, value in run.items():
         other = about.get(name)
         if isinstance(value, dict) and isinstance(other, dict):
             found += differences(value, other)
         elif value != other:
-            found.append(f"{name} {other}, not {value}")
+            is_hash = isinstance(value, str) and len(value) == 64
+            found.append(f"another {name}" if is_hash else f"{name} {other}, not {value}")
     return found
 
 
@@ -243,9 +262,9 @@ def train(
     """Train job.model for config.steps steps and save the EMA of its weights in `out`.
 
     Writes NAME.csv (a row every log_every steps), a checkpoint (every save_every seconds, and on
-    Ctrl-C) and at the end NAME.safetensors, with `about` in its header. `resume` continues from
-    the checkpoint. Raises FloatingPointError, and keeps the last checkpoint, if the loss or the
-    gradient is not finite.
+    Ctrl-C or SIGTERM) and at the end NAME.safetensors, with `about` in its header. `resume`
+    continues from the checkpoint. Raises FloatingPointError, and keeps the last checkpoint, if the
+    loss or the gradient is not finite.
     """
     share_of(runtime, config.batch_size)  # fails here if it cannot be split evenly
     state, spent = State(job, config, runtime), 0.0
@@ -253,7 +272,9 @@ def train(
     run = {
         "config": weights.plain(config),
         "run": {name: about.get(name) for name in ("seed", "data", "bf16", "start")},
+        "made of": dict(job.about),
     }
+    told = {"rounding": about.get("rounding", {})}  # may change in a run
     if resume:
         without_steps = {name: value for name, value in run["config"].items() if name != "steps"}
         spent = state.restore(checkpoint, run | {"config": without_steps})
@@ -277,11 +298,11 @@ def train(
                 if runtime.rank == 0:
                     append_row(table, row)
                 bar.set_postfix({name: row[name] for name in list(row)[2:]})
-            if runtime.any_rank(time.monotonic() - saved > save_every):
-                state.save(checkpoint, run, seconds())
-                saved = time.monotonic()
             stopped = runtime.any_rank(stop.is_set())
-    state.save(checkpoint, run, seconds())
+            due = stopped or state.step == config.steps or time.monotonic() - saved > save_every
+            if runtime.any_rank(due):
+                state.save(checkpoint, run | told, seconds())
+                saved = time.monotonic()
     if stopped:
         raise KeyboardInterrupt
     about |= {"steps": state.step, "minutes": round(seconds() / 60, 1), **job.about}
@@ -295,16 +316,18 @@ def train(
 
 @contextmanager
 def asked_to_stop():
-    """An event that Ctrl-C sets, so that the loop can finish its step before it stops."""
+    """An event that Ctrl-C or SIGTERM sets, so that the loop can finish its step first."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread can handle signals
         return
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    both = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(number, lambda *_: stop.set()) for number in both]
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(both, before):
+            signal.signal(number, handler)
 
 
 def next_row(state: State, config: TrainConfig, job: Job) -> dict[str, float]:

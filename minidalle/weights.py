@@ -24,13 +24,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as part:
-        part.touch()
-        mode = part.stat().st_mode  # as the umask allows; safetensors lets only the owner read
         try:
             save_file(tensors, part, metadata={"minidalle": json.dumps(about)})
         except SafetensorError as error:  # neither OSError nor ValueError
             raise OSError(str(error).removeprefix("Error while serializing: I/O error: ")) from None
-        part.chmod(mode)
 
 
 def read_tensors(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict]:
@@ -65,6 +62,17 @@ def fingerprint(model: nn.Module) -> str:
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode() + tensor.float().contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def check_made_of(path: Path, others: dict[str, str]) -> None:
+    """Raise ValueError if the model in a file was trained with others than these fingerprints say.
+
+    A file that names none of them passes: those shipped first do not.
+    """
+    about = read_about(path)
+    for name, value in others.items():
+        if about.get(name, value) != value:
+            raise ValueError(f"{path} was trained with another {name} than the one beside it")
 
 
 def save(

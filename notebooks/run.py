@@ -16,6 +16,8 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
+from minidalle.files import whole_file
+
 os.environ |= {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 COLOURS = 256
 
@@ -68,9 +70,8 @@ def run(path: Path) -> None:
         "language_info": {"name": "python"},
     }
     text = nbformat.writes(notebook) + "\n"
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
     print(f"{path.name}: {path.stat().st_size / 1024:.0f} KB")
 
 

@@ -4,6 +4,7 @@ All models here have random weights and a few thousand parameters.
 """
 
 import json
+import os
 import pickle
 import shutil
 import signal
@@ -21,6 +22,7 @@ from minidalle import DATA, config, pipeline, plots, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.commands import table
+from minidalle.files import only_one
 from minidalle.scale import launch
 
 T = 16
@@ -394,7 +396,6 @@ def test_bad_training_options(photos, tmp_path, refused):
     assert "--minutes" in refused(*words, tmp_path, "--minutes", "-1")
     assert "not allowed with" in refused(*words, tmp_path, "--minutes", "1", "--steps", "2")
     assert "not allowed with" in refused(*words, tmp_path, "--resume", "--overwrite")
-    assert "no " in refused(*words, tmp_path, "--resume")
     words[1] = "bpe"
     assert "leave out" in refused(*words, tmp_path, "--steps", "2")
     words[1] = "dvae"
@@ -402,6 +403,74 @@ def test_bad_training_options(photos, tmp_path, refused):
     file.write_text("kept")
     assert str(file) in refused(*words, file, "--steps", "2") and file.read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_resuming_before_the_first_checkpoint_begins(photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert train("dvae", photos, out, "--steps", "2", "--resume") == 0
+    assert "no checkpoint" in capsys.readouterr().out
+    (out / "dvae.checkpoint.safetensors").unlink()
+    assert train("dvae", photos, out, "--steps", "2", "--resume") == 2  # it would be overwritten
+    assert "to resume, only" in capsys.readouterr().err
+
+
+@pytest.fixture
+def begun(copy, photos):
+    """A run of the transformer that was stopped, and the words that resume it."""
+    words = ["--preset", "speck", "--data", photos, "--out", copy, "--overwrite", "--steps", "2"]
+    assert main(["train", "dalle", *map(str, words)]) == 0
+    return lambda *more: ["train", "dalle", "--preset", "speck", "--data", photos, "--out", copy,
+                          "--resume", "--steps", "3", *more]  # fmt: skip
+
+
+def test_another_run_is_not_resumed(begun, photos, copy, tmp_path, refused, capsys):
+    """Whatever decides the numbers decides whether it is the same run."""
+    words, other = begun(), tmp_path / "other" / Path(photos).name
+    checkpoint = copy / "dalle.checkpoint.safetensors"
+    shutil.copytree(photos, other)
+    picture = sorted(other.glob("*.png"))[0]
+    assert "seed 0, not 1" in refused(*words, "--seed", "1")
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    for change in (
+        lambda: shutil.copy(picture, picture.with_name("zz.png")),  # a picture without a caption
+        lambda: picture.write_bytes(picture.read_bytes()[:-1] + b"!"),  # of the same size
+        lambda: picture.with_suffix(".txt").write_text("other words"),
+    ):
+        change()
+        assert "another content of the data" in refused(*begun("--data", other))
+        shutil.copytree(photos, other, dirs_exist_ok=True)
+        (other / "zz.png").unlink(missing_ok=True)
+    assert train("dvae", photos, copy, "--overwrite", "--steps", "1", "--seed", "9") == 0
+    capsys.readouterr()
+    assert "another run: another dvae" in refused(*words)
+    assert {n: (copy / n).read_bytes() for n in before if n.startswith("dalle")} == {
+        n: content for n, content in before.items() if n.startswith("dalle")
+    }
+    assert "another dvae than the one beside it" in refused("draw", "x", "--weights", copy)
+    assert checkpoint.exists()
+
+
+def test_what_only_moves_the_last_digits_is_said(begun, capsys):
+    assert main(list(map(str, begun("--grad-accum-steps", "2", "--bf16")))) == 0
+    said = capsys.readouterr().out
+    assert "parts of a batch 1, not 2" in said and "began without --bf16" in said
+
+
+def test_two_trainings_in_one_folder(begun, copy, refused):
+    lock = copy / "dalle.lock"
+    with only_one(lock, "x"):
+        said = refused(*begun())
+        assert f"is being trained by process {os.getpid()}" in said and lock.exists()
+    assert main(list(map(str, begun()))) == 0 and not lock.exists()
+
+
+def test_a_checkpoint_with_numbers_that_are_not_finite(begun, copy, refused):
+    path = copy / "dalle.checkpoint.safetensors"
+    tensors, about = weights.read_tensors(path)
+    name = next(n for n in tensors if n.startswith("ema.") and tensors[n].ndim)
+    tensors[name].view(-1)[0] = float("nan")
+    weights.write_tensors(path, tensors, about)
+    assert f"{path} is damaged: {name} is not finite" in refused(*begun())
 
 
 def test_foreign_checkpoint(photos, copy, refused):

@@ -39,7 +39,7 @@ def test_a_folder_of_weights(models, tmp_path):
     loaded = pipeline.load_pretrained(tmp_path)
     assert torch.equal(draw(loaded, candidates=2).large, draw(models, candidates=2).large)
     weights.save(tmp_path / "prior.safetensors", models.prior, clip="another's fingerprint")
-    with pytest.raises(ValueError, match="prior.safetensors was trained with another CLIP than"):
+    with pytest.raises(ValueError, match="prior.safetensors was trained with another clip than"):
         pipeline.load_pretrained(tmp_path)
     other = Prior(replace(models.prior.config, embed=4))
     weights.save(tmp_path / "prior.safetensors", other)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from minidalle import models, recipes, training, weights
+from minidalle import models, recipes, training
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, TrainConfig
@@ -57,8 +57,6 @@ def test_a_model_is_trained_saved_and_read_with_its_statistics(job, before, tmp_
     path = tmp_path / f"{job.name}.safetensors"
     loaded = models.load(job.name, tmp_path)
     assert path.exists() and loaded.config == job.model.config
-    clip = weights.fingerprint(before["clip"]) if "clip" in models.MODELS[job.name].needs else None
-    assert weights.read_about(path).get("clip") == clip
     buffers = dict(job.model.named_buffers())
     for name, value in loaded.named_buffers():
         assert torch.allclose(value.float(), buffers[name].float(), atol=2e-3), name

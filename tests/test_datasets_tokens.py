@@ -148,7 +148,8 @@ def test_killed_while_writing(shards, models, made, tmp_path):
     out = tmp_path / "out"
     words = ["tokenize", "--preset", "tiny", "--data", shards, "--weights", models, "--out", out]
     assert subprocess.run([sys.executable, "-c", KILLED, *map(str, words)]).returncode == -9
-    assert list(content(out)) == [NAMES[0], NAMES[1] + ".part"]
+    left = [path.name for path in out.iterdir() if path.is_dir()]
+    assert len(left) == 1 and left[0].endswith(".part") and (out / NAMES[0]).is_file()
     assert tokens.token_files(str(out)) == [out / NAMES[0]]
     words[2] = "speck"
     shutil.copy(made / NAMES[0], out)  # (of the same length of captions)

@@ -220,10 +220,10 @@ def test_bfloat16_is_near_and_what_is_kept_stays_float32(bpe, dvae):
 # ---- checkpoints ------------------------------------------------------------------------
 
 
-def run(out, resume, stop_at, bpe, dvae, share="fsdp", save_every=60):
+def run(out, resume, stop_at, bpe, dvae, share="fsdp", save_every=60, name="dalle", keep=2):
     """Train to the end, or to a Ctrl-C in rank 0; the losses on the way."""
-    runtime = distributed("dalle", share)
-    job = job_of("dalle", bpe, dvae, meta=share != "ddp")
+    runtime = distributed(name, share, keep=keep)
+    job = job_of(name, bpe, dvae, meta=name == "dalle" and share != "ddp")
     fast_attention(job.model)
     if stop_at is not None and runtime.rank == 0:
         load = job.load
@@ -240,7 +240,8 @@ def run(out, resume, stop_at, bpe, dvae, share="fsdp", save_every=60):
         next_row(state, *rest),
     )[1]
     try:
-        train(job, CONFIG, out, resume, save_every, log_every=1, runtime=runtime, seed=0)
+        config = replace(CONFIG, batch_size=8) if name == "clip" else CONFIG  # as in `job_of`
+        train(job, config, out, resume, save_every, log_every=1, runtime=runtime, seed=0)
     except KeyboardInterrupt:
         assert stop_at is not None
     runtime.close()
@@ -264,6 +265,35 @@ def test_two_then_one_then_three(tmp_path, bpe, dvae):
     others += together(3, run, tmp_path / "other", True, None, bpe, dvae)[0]
     assert others == pytest.approx(whole, abs=1e-6)
     weights.load(tmp_path / "other" / "dalle.safetensors", DALLE)  # one file, as `draw` wants it
+
+
+@pytest.mark.parametrize("share", ["ddp", "fsdp", "hsdp"])
+@pytest.mark.parametrize("name", ["dvae", "clip", "dalle", "prior", "decoder"])
+def test_every_model_is_saved_and_resumed_in_every_share(
+    tmp_path, name, share, bpe, dvae, monkeypatch
+):
+    monkeypatch.setattr(recipes_2, "FITTED", 64)
+    more = bpe, dvae, share, 60, name
+    whole = together(2, run, tmp_path / "whole", False, None, *more)[0]
+    same = together(2, run, tmp_path / "same", False, 1, *more)[0]
+    same += together(2, run, tmp_path / "same", True, None, *more)[0]
+    assert same == whole
+    one, other = (
+        weights.read_tensors(tmp_path / d / f"{name}.safetensors")[0] for d in ("whole", "same")
+    )
+    assert all(one[part].equal(other[part]) for part in one)
+
+
+def test_what_was_just_saved_is_kept_whatever_lies_beside_it(tmp_path, bpe, dvae):
+    """Torn folders of later steps, as kills leave them, are swept; so are folders half made."""
+    place = tmp_path / "dalle.checkpoint"
+    for step in (7, 8, 9):
+        (place / f"step-{step:09}").mkdir(parents=True)
+    (place / ".step-000000002.0.part").mkdir()
+    together(2, run, tmp_path, False, 1, bpe, dvae, "fsdp", 60, "dalle", 1)
+    assert sorted(path.name for path in place.iterdir()) == ["latest", "step-000000002"]
+    assert (place / "latest").read_text() == "step-000000002"
+    together(2, run, tmp_path, True, None, bpe, dvae)
 
 
 def test_an_incomplete_checkpoint_is_skipped(tmp_path, bpe, dvae, capfd):

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from minidalle import optimizers, training, weights
+from minidalle import files, optimizers, training, weights
 from minidalle.config import DALLEConfig, DVAEConfig, TrainConfig
 from minidalle.dvae import DVAE, codebook_use, gumbel_noise
-from minidalle.logs import cut_table
+from minidalle.logs import append_row, cut_table
 from minidalle.sampling import sample
 from minidalle.scale.blocks import tune_blocks
 from minidalle.training import (
@@ -146,27 +146,51 @@ def test_killed_between_checkpoints_logs_no_step_twice(tmp_path, name, whole, mo
     assert_same_run(whole, out, name)
 
 
-def test_cut_table_drops_later_rows(tmp_path):
+LOG = "step,lr,loss\r\n4,1,1.5\r\n8,1,1.25\r\n"
+
+
+@pytest.mark.parametrize("more", ["", "12,1,1\r\n", "8,1", "12,1,0.7", "\r\n", "\r\n12,1,1\r"])
+def test_later_and_torn_rows_are_dropped(tmp_path, more):
     table = tmp_path / "a.csv"
-    table.write_text("step,loss\n4,1.5\n8,1.25\n12,1\n")
+    table.write_bytes((LOG + more).encode())
     cut_table(table, 9)
-    assert table.read_text() == "step,loss\n4,1.5\n8,1.25\n"
-    table.write_text("step,loss\n4,1.5\n8\n")  # torn
-    cut_table(table, 9)
-    assert table.read_text() == "step,loss\n4,1.5\n"
-    cut_table(table, 0)
+    append_row(table, {"step": 9, "lr": 1, "loss": 1})
+    assert table.read_bytes().decode() == LOG + "9,1,1\r\n"
+    cut_table(table, 3)
     assert not table.exists()
 
 
-@pytest.mark.parametrize(
-    "edited", ["step;lr;loss\r\n1;0,006;0,35\r\n", "lr,step\n1,4\n", "step,lr\n4 1\n8 1\n"]
-)
-def test_a_log_that_somebody_edited_is_set_aside(tmp_path, edited, capsys):
+def test_a_kill_while_rows_are_dropped_loses_none(tmp_path, monkeypatch):
     table = tmp_path / "a.csv"
-    table.write_text(edited, newline="")
-    cut_table(table, 9)
-    assert not table.exists() and (tmp_path / "a.csv.old").read_bytes() == edited.encode()
-    assert f"{table} was changed since it was written" in capsys.readouterr().err
+    table.write_bytes(LOG.encode())
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "to_disk", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cut_table(table, 5)
+    assert table.read_bytes() == LOG.encode() and list(tmp_path.iterdir()) == [table]
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        "step;lr;loss\r\n1;0,006;0,35\r\n",
+        "lr,step\n1,4\n",
+        "step,lr,loss\n4 1\n8 1\n",
+        "step,name,city\n1,2,3\n",
+        "step,lr,loss\n1,2,3\nnotes\n",
+        "ein Lied\xff",
+    ],
+)
+def test_a_file_that_is_no_log_is_set_aside(tmp_path, edited, capsys):
+    table = tmp_path / "a.csv"
+    for name in ("a.csv.old", "a.csv.old2"):  # and the second does not replace the first
+        table.write_text(edited, "latin-1", newline="")
+        cut_table(table, 9)
+        assert not table.exists() and (tmp_path / name).read_bytes() == edited.encode("latin-1")
+        assert f"{table} is not as it was written: renamed to {name}" in capsys.readouterr().err
 
 
 def test_a_run_can_be_lengthened(tmp_path, name, whole):
@@ -177,7 +201,7 @@ def test_a_run_can_be_lengthened(tmp_path, name, whole):
 def test_resume_refuses_another_run(tmp_path, name, whole):
     with pytest.raises(ValueError, match="another run: lr 0.01, not 0.001"):
         train(JOBS[name](), replace(CONFIG, lr=1e-3), whole, resume=True)
-    with pytest.raises(FileNotFoundError, match="to resume: leave out --resume"):
+    with pytest.raises(FileNotFoundError, match="there is no weight file"):
         train(JOBS[name](), CONFIG, tmp_path / "nothing", resume=True)
 
 

@@ -73,10 +73,10 @@ def load_pretrained(source: str | Path = "dalle2") -> Pretrained:
     data = weights.read_about(files["decoder"]).get("data", "")
     models = Pretrained(BPE.load(folder / "bpe.json"), *networks)._replace(data=data)
     check_fit(models)
-    clip = weights.fingerprint(models.clip)
+    bpe, clip = models.bpe.fingerprint(), weights.fingerprint(models.clip)
+    weights.check_made_of(files["clip"], {"bpe": bpe})
     for name in ("prior", "ar_prior", "decoder"):
-        if weights.read_about(files[name]).get("clip", clip) != clip:
-            raise ValueError(f"{files[name]} was trained with another CLIP than {files['clip']}")
+        weights.check_made_of(files[name], {"bpe": bpe, "clip": clip})
     return models
 
 

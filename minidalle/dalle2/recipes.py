@@ -22,7 +22,6 @@ from minidalle.dalle2.upsample import Upsampler, corrupted
 from minidalle.datasets import draw_batch, to_tensor
 from minidalle.recipes import WHOLE, seeded, training_data
 from minidalle.training import Batch, Job
-from minidalle.weights import fingerprint
 
 TEXT_DROPPED = 0.1  # from the priors
 EMBEDDING_DROPPED, CAPTION_DROPPED = 0.3, 0.3  # from the decoder
@@ -79,7 +78,7 @@ def prior_job(
         return (*(x.to(image.device) for x in (*said, eps, t, known)),)
 
     name = "prior" if isinstance(config, PriorConfig) else "ar_prior"
-    return Job(name, model, load, prepare=with_embeddings, about={"clip": fingerprint(clip)})
+    return Job(name, model, load, prepare=with_embeddings)
 
 
 def noise_and_times(
@@ -110,7 +109,7 @@ def decoder_job(
         rest = (x.to(images.device) for x in (eps, t, *known))
         return images, meaning.look(clip, images), text, *rest
 
-    return Job("decoder", model, load, prepare=with_embeddings, about={"clip": fingerprint(clip)})
+    return Job("decoder", model, load, prepare=with_embeddings)
 
 
 def upsampler_job(

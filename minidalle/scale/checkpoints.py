@@ -3,22 +3,26 @@
     PLACE/step-000000400/   a file of tensors for each process, and about.json
     PLACE/latest            the name of the newest complete folder
 
-A folder is written under a temporary name and renamed when every process is done, then `latest`
-points to it, so a checkpoint that is read is complete.
+A folder is made under another name and renamed when every process is done and everything is on the
+disk, then `latest` points to it, so a checkpoint that is read is complete. What `torch` writes of a
+tensor is its memory as it lies there, so tensors are handed over contiguous.
 """
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import checkpoint as dcp
 
+from minidalle.files import folder_beside, whole_file
 from minidalle.runtime import Checkpoint
+
+ABOUT = "about.json"
 
 
 class ShardedCheckpoint(Checkpoint):
@@ -31,46 +35,61 @@ class ShardedCheckpoint(Checkpoint):
     def save(self, tensors: dict[str, Tensor], about: dict) -> None:
         """Every process writes its shards to PLACE/step-N; then `latest` points there."""
         folder = self.path / f"step-{about['step']:09}"
-        part = folder.with_suffix(".part")
-        if dist.get_rank() == 0:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-        dist.barrier()
-        writer = dcp.HuggingFaceStorageWriter(str(part), save_distributed=True)
-        dcp.save(tensors, storage_writer=writer)
-        dist.barrier()
-        if dist.get_rank() == 0:
-            self.publish(part, folder, about)
+        first = dist.get_rank() == 0
+        if first:
+            self.path.mkdir(parents=True, exist_ok=True)
+        with folder_beside(folder) if first else nullcontext() as part:
+            places = [part]
+            dist.broadcast_object_list(places)
+            writer = dcp.HuggingFaceStorageWriter(str(places[0]), save_distributed=True)
+            dcp.save({name: t.contiguous() for name, t in tensors.items()}, storage_writer=writer)
+            dist.barrier()
+            if part:
+                self.publish(part, folder, about)
         dist.barrier()
 
     def publish(self, part: Path, folder: Path, about: dict) -> None:
-        """Rename a complete folder, point `latest` to it, and delete the oldest."""
+        """Rename a complete folder, point `latest` to it, and delete those no longer needed."""
         sizes = {file.name: file.stat().st_size for file in part.iterdir()}
-        (part / "about.json").write_text(json.dumps(about | {"files": sizes}))
+        with whole_file(part / ABOUT) as file:
+            file.write_text(json.dumps(about | {"files": sizes}))
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
-        (self.path / "latest.part").write_text(folder.name)
-        os.replace(self.path / "latest.part", self.path / "latest")
-        for old in sorted(self.path.glob("step-*[0-9]"))[: -self.keep]:
-            shutil.rmtree(old)
+        with whole_file(self.path / "latest") as file:  # which writes the new name to the disk, too
+            file.write_text(folder.name)
+        others = [other for other in self.path.glob("step-*[0-9]") if other != folder]
+        older = sorted(other for other in others if other < folder and not fault(other))
+        kept = older[max(0, len(older) - self.keep + 1) :]
+        for other in others:
+            if other not in kept:  # too old, torn, or of steps that this run will do again
+                shutil.rmtree(other)
 
-    def newest(self) -> tuple[Path, dict]:
+    def newest(self) -> tuple[Path, dict] | None:
         """The newest complete checkpoint and its header, the same in every process."""
         found = [next(whole_checkpoints(self.path), None) if dist.get_rank() == 0 else None]
         dist.broadcast_object_list(found)
-        if found[0] is None:
-            raise FileNotFoundError(
-                f"there is no complete checkpoint in {self.path} to resume: leave out --resume"
-            )
         return found[0]
 
+    def exists(self) -> bool:
+        """Whether there is a complete one; raises FileNotFoundError if it is one process's."""
+        alone = Checkpoint(self.path).path
+        if not self.path.is_dir() and alone.is_file():
+            raise FileNotFoundError(f"{alone} is of a single process: resume it without `torchrun`")
+        return self.newest() is not None
+
+    def there(self) -> tuple[Path, dict]:
+        """The newest complete one; raises FileNotFoundError if there is none."""
+        if found := self.newest():
+            return found
+        raise FileNotFoundError(f"there is no complete checkpoint in {self.path}")
+
     def about(self) -> dict:
-        """The header of the newest complete one; raises FileNotFoundError if there is none."""
-        return self.newest()[1]
+        """Its header; errors as in `there`."""
+        return self.there()[1]
 
     def fill(self, tensors: dict[str, Tensor]) -> None:
         """Read it into these tensors or shards, however many processes wrote it."""
-        folder, _ = self.newest()
+        folder, _ = self.there()
         dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
 
     def delete(self) -> None:
@@ -86,12 +105,18 @@ def whole_checkpoints(place: Path) -> Iterator[tuple[Path, dict]]:
     if latest.is_file():
         folders.sort(key=lambda folder: folder.name != latest.read_text())
     for folder in folders:
-        try:
-            about = json.loads((folder / "about.json").read_text())
-            sizes = about["files"].items()
-            if torn := [name for name, size in sizes if (folder / name).stat().st_size != size]:
-                raise ValueError(f"{torn[0]} is truncated")
-            yield folder, about
-        except (OSError, ValueError, KeyError) as error:
-            said = f"{folder} is incomplete ({error}): using the one before"
+        if wrong := fault(folder):
+            said = f"{folder} is incomplete ({wrong}): using the one before"
             print(f"minidalle: {said}", file=sys.stderr)
+        else:
+            yield folder, json.loads((folder / ABOUT).read_text())
+
+
+def fault(folder: Path) -> str | None:
+    """What is wrong with a checkpoint's folder, if anything is."""
+    try:
+        sizes = json.loads((folder / ABOUT).read_text())["files"].items()
+        torn = [name for name, size in sizes if (folder / name).stat().st_size != size]
+        return f"{torn[0]} is truncated" if torn else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return str(error)

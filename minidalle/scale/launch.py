@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from minidalle.models import Row
 from minidalle.runtime import Checkpoint, Runtime, SingleProcess, share_of
 from minidalle.scale.blocks import bf16_speed, tune_blocks
 from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
+from minidalle.training import differences
 
 
 def make_runtime(args, row: Row) -> Runtime:
@@ -40,23 +42,53 @@ def tuning(args) -> Callable[[nn.Module], None]:
     return lambda model: tune_blocks(model, args.bf16, args.compile, args.recompute)
 
 
-def settle(args, checkpoint: Checkpoint, runtime: Runtime) -> str | None:
-    """Leave out --bf16 on a CPU that it would slow down; a resumed run stays as it began.
+def settle(args, checkpoint: Checkpoint, runtime: Runtime) -> list[str]:
+    """Settle --resume, --start and --bf16; returns what to tell the user.
 
-    Returns what to tell the user. Many processes do as they are told; resuming then needs the
-    same --bf16, because the shards are already made.
+    A resumed run stays as it began, and begins if it has no checkpoint yet. --bf16 is left out on
+    a CPU that it would slow down. Many processes do as they are told; resuming then needs the same
+    --bf16, because the shards are already made.
     """
+    news = []
+    if args.resume and not checkpoint.exists():
+        if (trained := args.out / f"{args.model}.safetensors").exists():
+            raise FileNotFoundError(f"there is no {checkpoint.path} to resume, only {trained}")
+        args.resume = False
+        news.append(f"there is no checkpoint in {args.out} yet: the training begins")
     if args.resume:
         begun = checkpoint.about().get("run", {})
+        if args.start and Path(args.start).resolve().name != begun.get("start"):
+            raise ValueError(f"{checkpoint.path} did not begin with --start {args.start}")
         args.start = begun.get("start")  # by name, for the record: the weights are long past it
         if runtime.world_size == 1:
+            if args.bf16 and not begun.get("bf16"):
+                news.append("the training began without --bf16: it stays so")
             args.bf16 = begun.get("bf16", args.bf16)
+        if others := differences(rounding(args, runtime), checkpoint.about().get("rounding", {})):
+            news.append(
+                f"the training began with {', '.join(others)}: sums are rounded differently, so "
+                "the last digits may not be those of a run that never stopped"
+            )
     elif args.bf16 and runtime.device.type == "cpu" and runtime.world_size == 1:
         speed = bf16_speed()
         args.bf16 = speed > 1.2
         kept = "" if args.bf16 else ": --bf16 is left out"
-        return f"matrix products are {speed:.1f} times as fast in bfloat16 as in float32{kept}"
-    return None
+        news.append(
+            f"matrix products are {speed:.1f} times as fast in bfloat16 as in float32{kept}"
+        )
+    return news
+
+
+def rounding(args, runtime: Runtime) -> dict:
+    """What changes the last digits of a training, and nothing else."""
+    return {
+        "processes": runtime.world_size,
+        "threads": torch.get_num_threads(),
+        "parts of a batch": runtime.grad_accum_steps,
+        "--compile": args.compile,
+        "device": runtime.device.type,
+        "torch": torch.__version__,
+    }
 
 
 def find_device(name: str) -> torch.device:

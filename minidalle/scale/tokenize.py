@@ -37,6 +37,7 @@ from minidalle.datasets.pictures import middle_crop, on_white
 from minidalle.datasets.shards import Shard
 from minidalle.datasets.tokens import ENDING, Maker, read_header
 from minidalle.dvae import DVAE
+from minidalle.files import sweep
 
 CHUNK = 64  # pictures encoded at a time; with another number, rounding may change a code
 
@@ -74,8 +75,8 @@ def tokenize(
         for _ in tqdm(done, total=len(todo), desc="tokenize", unit="shard", disable=None):
             pass
     finally:
-        for path in todo:  # a killed process leaves a partial file, under its temporary name
-            Path(f"{targets[path]}.part").unlink(missing_ok=True)
+        for path in todo:  # a process that was killed may have left half a file
+            sweep(targets[path])
     counts = Counter(new=len(todo))
     for target in targets.values():
         about = weights.read_about(target)
