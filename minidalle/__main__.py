@@ -9,7 +9,10 @@ commands_train.py; those of the course in commands_course.py.
 import argparse
 import os
 import re
+import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from minidalle import commands, commands_course, commands_dalle2, commands_train
@@ -21,38 +24,39 @@ from minidalle.commands import BENCHES, CLIP_WORDS
 class Parser(argparse.ArgumentParser):
     """argparse, except that a wrong argument raises ValueError, like any other bad input."""
 
+    def parse_args(self, args=None, namespace=None):  # type: ignore[override]
+        words = sys.argv[1:] if args is None else args
+        options = words[: words.index("--")] if "--" in words else words
+        for word in options:
+            if word.startswith("--") and word.endswith("=--"):  # argparse would make a list of it
+                self.error(f"argument {word[:-3]}: '--' is no value")
+        return super().parse_args(args, namespace)
+
     def error(self, message):
         if re.search(r"unrecognized arguments: .*\.(tar|safetensors)\b", message):  # unquoted
             message = "--data takes one pattern: put it in quotes, like 'shards/{00000..00009}.tar'"
         raise ValueError(f"{message}; `{self.prog} --help` lists the options")
 
 
-def at_least_one(text: str) -> int:
-    """An integer ≥ 1."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
-    return int(text)
+def limited(kind: Callable, least: float, most: float) -> Callable[[str], float]:
+    """The type of an option that is a number within limits; `kind` is int or float."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            whole = "whole " if kind is int else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is no {whole}number") from None
+        if not least <= value <= most:  # which NaN is not
+            raise argparse.ArgumentTypeError(f"must be from {least} to {most}, not {text}")
+        return value
+
+    return read
 
 
-def positive(text: str) -> float:
-    """A finite number > 0."""
-    if not 0 < float(text) < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
-    return float(text)
-
-
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    if not 0 <= float(text) <= 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text}")
-    return float(text)
-
-
-def seed_number(text: str) -> int:
-    """An unsigned 32-bit integer."""
-    if not 0 <= int(text) < 2**32:
-        raise argparse.ArgumentTypeError(f"must be from 0 to {2**32 - 1}, not {text}")
-    return int(text)
+at_least_one, seed_number = limited(int, 1, 2**31 - 1), limited(int, 0, 2**32 - 1)
+positive = limited(float, 1e-12, 1e6)  # a million minutes are two years
+share = limited(float, 0, 1)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -379,8 +383,13 @@ def drawing(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    if None in (sys.stdout, sys.stderr):  # `minidalle … >&-`
+        sys.stderr = sys.stderr or open(os.devnull, "w")
+        return complain("its output has no place to go: stdout or stderr is closed", 2)
     if hasattr(sys.stdout, "reconfigure"):  # not every terminal can show every character
         sys.stdout.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         args = parser().parse_args(argv)
         args.run(args)
@@ -388,13 +397,22 @@ def main(argv: list[str] | None = None) -> int:
     except FloatingPointError as error:
         return complain(error, 1)
     except BrokenPipeError:  # `minidalle … | head`: the reader is gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        give_up_stdout()
         return 1
     except KeyboardInterrupt as error:
         return complain(str(error) or "stopped", 130)
     except (ValueError, OSError) as error:
+        try:
+            sys.stdout.flush()
+        except OSError:  # it was this that failed: the disk that stdout goes to is full
+            give_up_stdout()
         return complain(error, 2)
     return 0
+
+
+def give_up_stdout() -> None:
+    """Let what is still to be printed vanish, or Python would complain when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(error: Exception | str, code: int) -> int:

@@ -6,6 +6,7 @@ at once. Bad input raises ValueError or OSError, in one sentence.
 
 import hashlib
 import json
+import math
 import os
 import platform
 import sys
@@ -192,12 +193,21 @@ def evaluate(args) -> None:
             results[part] = measures[part](models, args.captions, args.candidates, args.seed)
         if args.into:
             with whole_file(args.into) as file:
-                file.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+                file.write_text(json.dumps(valid(results), indent=2) + "\n", "utf-8")
     if args.json:
-        print(json.dumps(results, indent=2))
+        print(json.dumps(valid(results), indent=2))
     else:
         print(f"{results['date']}, {results['machine']}")
         print(table({part: results[part] for part in parts}))
+
+
+def valid(value: Any) -> Any:
+    """The same for JSON, which has no word for what is not finite: None."""
+    if isinstance(value, dict):
+        return {name: valid(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [valid(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
@@ -299,12 +309,14 @@ def bench(args) -> None:
     if not args.json:
         print(printed)
     where = {"date": today(), "machine": machine(), "device": args.device, "threads": threads}
-    print(json.dumps(where | {"rows": rows}))
+    print(json.dumps(valid(where | {"rows": rows})))
 
 
 def around_marks(path: Path) -> tuple[str, str]:
     """The parts of a text before and after the figures, markers included."""
     begin, end = "<!-- minidalle bench -->\n", "<!-- end of minidalle bench -->"
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no ordinary file")
     text = path.read_text("utf-8")
     if not 0 <= text.find(begin) < text.find(end):
         raise ValueError(

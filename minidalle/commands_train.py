@@ -12,7 +12,7 @@ from typing import Any
 
 from minidalle.commands import find_preset, machine, set_threads, today
 from minidalle.config import Preset, TrainConfig
-from minidalle.files import only_one
+from minidalle.files import only_one, real_name
 
 
 def train(args) -> None:
@@ -100,7 +100,7 @@ def train_model(args) -> None:
         with explaining_lack_of_memory():
             config = with_length(args, job, config, runtime)
         about = {"command": command_line(args, config, sizes), "seed": args.seed}
-        about |= {"data": Path(args.data).resolve().name, "machine": machine(), "date": today()}
+        about |= {"data": real_name(args.data), "machine": machine(), "date": today()}
         about |= {"bf16": args.bf16, "start": start_name(args)}
         about["rounding"] = rounding(args, runtime)
         how = {"save_every": 60 * args.save_every, "runtime": runtime}
@@ -245,7 +245,7 @@ def starting_from(job, path: Path):
 
 def start_name(args) -> str | None:
     """The name of the folder of --start."""
-    return Path(args.start).resolve().name if args.start else None
+    return real_name(args.start) if args.start else None
 
 
 def command_line(args, config: TrainConfig, sizes: Preset) -> str:
@@ -253,7 +253,7 @@ def command_line(args, config: TrainConfig, sizes: Preset) -> str:
     preset = sizes.train[args.model]
     return (
         f"minidalle train {args.model} --preset {args.preset} "
-        f"--data {Path(args.data).resolve().name} --out {args.out.resolve().name} "
+        f"--data {real_name(args.data)} --out {real_name(args.out)} "
         f"--seed {args.seed} --steps {config.steps}"
         + f" --batch-size {config.batch_size}" * (config.batch_size != preset.batch_size)
         + f" --lr {config.lr:g}" * (config.lr != preset.lr)

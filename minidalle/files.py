@@ -102,6 +102,11 @@ def to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def real_name(path: Path | str) -> str:
+    """The name of a file or folder, behind all links; unlike `Path.resolve`, also in a loop."""
+    return os.path.basename(os.path.realpath(path))
+
+
 # ---- one process at a time --------------------------------------------------------------
 
 

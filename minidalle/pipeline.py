@@ -164,7 +164,10 @@ def sample_each(
             with fast_sampling(dalle) as cache:  # `sampling.Cache` would do the same, slower
                 for first in range(0, candidates, size):
                     given = kept.repeat_interleave(min(size, candidates - first), 0)
-                    codes = complete(dalle, text, given, box, seeds, first, cache=cache, **how)
+                    try:
+                        codes = complete(dalle, text, given, box, seeds, first, cache=cache, **how)
+                    except IndexError:  # there is no code whose cumulative probability exceeds u
+                        raise not_finite("the transformer's logits") from None
                     parts.append(codes.view(len(some), -1, codes.shape[1]))
             seconds = (time.perf_counter() - begin) / len(some)
             for one, codes in zip(some, torch.cat(parts, 1)):
@@ -201,11 +204,24 @@ def ranked(
     shown = resized(pictures, clip.config.image_size).to(judge)
     order, scores = rerank(clip, question, shown, keep)
     clock.append(time.perf_counter())
+    check_finite(pictures, scores)
 
     tokens = models.bpe.tokens(caption)[: models.dalle.config.text_len - 1]
     stages = [sampling_seconds, *(end - begin for begin, end in zip(clock, clock[1:]))]
     seconds = dict(zip(("text and sampling", "decode", "rerank"), stages))
     return Drawing(caption, tokens, codes.cpu(), pictures.cpu(), order.cpu(), scores.cpu(), seconds)
+
+
+def check_finite(pictures: Tensor, scores: Tensor) -> None:
+    """Raise FloatingPointError unless pictures and CLIP's scores are numbers."""
+    for what, numbers in (("the pictures", pictures), ("CLIP's scores", scores)):
+        if not numbers.isfinite().all():
+            raise not_finite(what)
+
+
+def not_finite(what: str) -> FloatingPointError:
+    """The error that says so: trained weights compute numbers."""
+    return FloatingPointError(f"{what} are not finite: the weights are damaged, or never trained")
 
 
 def resized(pictures: Tensor, size: int) -> Tensor:

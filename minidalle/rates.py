@@ -15,14 +15,16 @@ Figures = dict[str, float]
 
 
 def mean(name: str, values) -> Figures:
-    """The mean of the values, one for each caption, and its standard error.
+    """The mean of the values, one for each caption, and its standard error, if there are several.
 
     >>> mean("heads", [1, 0, 1, 0])
     {'heads': 0.5, 'heads ±': 0.28867513459481287}
     """
     values = np.asarray(values, float)
-    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return {name: float(values.mean()), f"{name} ±": float(error)}
+    found = {name: float(values.mean())}
+    if len(values) > 1:
+        found[f"{name} ±"] = float(values.std(ddof=1) / math.sqrt(len(values)))
+    return found
 
 
 def entropy(outcomes: list) -> float:

@@ -20,6 +20,7 @@ from torch import Tensor
 from minidalle.transformer import DALLE, attention
 
 MOST_GUIDANCE = 1e6  # larger values could overflow
+MOST_CANDIDATES = 100_000  # of 32×32 pixels they take a gigabyte
 
 
 class Cache:
@@ -174,8 +175,10 @@ def check(model, text, codes, box, temperature, top_k, top_p, guidance, null_tex
 
 def check_numbers(candidates: int, keep: int, seed: int) -> None:
     """Raise ValueError about the first bad number of what is drawn and ranked."""
-    if candidates < 1:
-        raise ValueError(f"the number of candidates must be 1 or more, not {candidates}")
+    if not 1 <= candidates <= MOST_CANDIDATES:
+        raise ValueError(
+            f"the number of candidates must be from 1 to {MOST_CANDIDATES}, not {candidates}"
+        )
     if not 1 <= keep <= candidates:
         raise ValueError(
             f"of {candidates} candidates between 1 and {candidates} can be kept, "

@@ -4,12 +4,14 @@ All models here have random weights and a few thousand parameters.
 """
 
 import json
+import math
 import os
 import pickle
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -18,10 +20,10 @@ import torch
 from PIL import Image
 from toys import speck
 
-from minidalle import DATA, config, pipeline, plots, training, weights
+from minidalle import DATA, config, pipeline, plots, rates, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
-from minidalle.commands import table
+from minidalle.commands import table, valid
 from minidalle.files import only_one
 from minidalle.scale import launch
 
@@ -567,3 +569,82 @@ def test_a_closed_pipe(tmp_path):
                                stderr=subprocess.PIPE)  # fmt: skip
     process.stdout.close()
     assert process.stderr.read() == b"" and process.wait() == 1
+
+
+# ---- words that nobody expects ----------------------------------------------------------
+
+TRAIN = ["train", "dvae", "--data", "scenes", "--out", "out"]
+WORDS = [
+    ([*TRAIN, "--steps", "1e400"], "'1e400' is no whole number"),
+    ([*TRAIN, "--steps", "9" * 400], "--steps: must be from 1 to 2147483647"),
+    ([*TRAIN, "--minutes", "1e308"], "--minutes: must be from 1e-12 to 1000000.0"),
+    ([*TRAIN, "--wait", "1e300"], "--wait: must be from"),
+    ([*TRAIN, "--save-every", "nan"], "--save-every: must be from"),
+    ([*TRAIN, "--lr=-inf"], "--lr: must be from"),
+    ([*TRAIN, "--seed", "-1"], "--seed: must be from 0 to 4294967295"),
+    (["draw", "x", "--keep=--"], "argument --keep: '--' is no value"),
+    (["draw", "x", "--seed=--"], "argument --seed: '--' is no value"),
+    (["draw", "x", "--candidates", "1" + "0" * 30], "candidates must be from 1 to 100000"),
+    (["vary", "a.png", "--eta", "nan"], "--eta: must be from 0 to 1, not nan"),
+    (["plan", "--gpus", "x"], "invalid int value"),
+    (["bench", "attention", "--into", "/dev/zero"], "/dev/zero is no ordinary file"),
+]
+
+
+@pytest.mark.parametrize("words, said", WORDS)
+def test_a_number_out_of_reach_is_one_sentence(words, said, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert said in refused(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loop_of_links(refused, photos, tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    words = ["train", "dvae", "--preset", "speck", "--data", photos, "--steps", "1", "--out"]
+    assert str(loop) in refused(*words, loop / "x")
+    assert str(loop) in refused(*words, loop)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("LOCAL_WORLD_SIZE", "0"), ("WORLD_SIZE", "two"), ("RANK", "2"), ("LOCAL_RANK", "-1")],
+)
+def test_a_broken_environment(refused, photos, tmp_path, monkeypatch, name, value):
+    for known in ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.setenv(known, "1" if "SIZE" in known else "0")
+    monkeypatch.setenv(name, value)
+    assert "`torchrun` sets" in refused(*TRAIN[:-1], tmp_path / "out")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">/dev/full", "| true"])
+def test_output_that_has_no_place_to_go(closed):
+    line = f"{sys.executable} -m minidalle plan --gpus 4 {closed}; echo ${{PIPESTATUS[0]}} >&3"
+    shell = ["bash", "-c", f"exec 3>&1; {line}"]
+    done = subprocess.run(shell, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] in ("0", "1", "2") and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") <= 1 and "Exception" not in done.stderr
+    if closed != "| true":
+        assert done.stdout.splitlines()[-1] == "2"
+
+
+def test_json_is_valid_whatever_the_figures_are():
+    odd = {"a": math.nan, "b": [math.inf, 1.0], "c": {"d": -math.inf, "e": "x"}}
+    assert json.loads(json.dumps(valid(odd), allow_nan=False)) == {
+        "a": None, "b": [None, 1.0], "c": {"d": None, "e": "x"},
+    }  # fmt: skip
+    assert rates.mean("x", [1]) == {"x": 1.0}
+
+
+@pytest.mark.slow
+def test_sigterm_is_a_ctrl_c(photos, tmp_path):
+    """Nothing of the run is lost: it resumes where it was."""
+    words = ["train", "dvae", "--data", photos, "--out", str(tmp_path), "--steps", "100000"]
+    run = subprocess.Popen([sys.executable, "-m", "minidalle", *words], stderr=subprocess.PIPE)
+    while not (tmp_path / "dvae.csv").exists():
+        assert run.poll() is None
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    assert b"add --resume to continue" in run.communicate(timeout=60)[1] and run.returncode == 130
+    assert weights.read_about(tmp_path / "dvae.checkpoint.safetensors")["step"] >= 50
+    assert not list(tmp_path.glob(".*")) and not (tmp_path / "dvae.lock").exists()

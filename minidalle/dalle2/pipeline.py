@@ -25,6 +25,7 @@ from minidalle.dalle2.decoder import Decoder, decode
 from minidalle.dalle2.edit import redraw
 from minidalle.dalle2.prior import Prior, draw_embeddings
 from minidalle.dalle2.upsample import Upsampler, upsample
+from minidalle.pipeline import check_finite
 from minidalle.sampling import MOST_GUIDANCE, check_numbers
 
 STEPS, PRIOR_STEPS, UP_STEPS = 25, 25, 5
@@ -167,6 +168,7 @@ def draw(
         order, scores = rerank(clip, text, small, keep)
     with timed("upsamplers"):
         large = enlarge(models, small[order], [generators(seed, int(i), 1)[0] for i in order])
+    check_finite(large, scores)
     return Drawing(caption, small, order, scores, large, seconds)
 
 

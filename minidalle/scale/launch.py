@@ -3,12 +3,12 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from minidalle.config import Preset, TrainConfig
+from minidalle.files import real_name
 from minidalle.models import Row
 from minidalle.runtime import Checkpoint, Runtime, SingleProcess, share_of
 from minidalle.scale.blocks import bf16_speed, tune_blocks
@@ -20,6 +20,7 @@ def make_runtime(args, row: Row) -> Runtime:
     """The runtime of the processes that torchrun started, or of this one alone."""
     accum = args.grad_accum_steps
     if "WORLD_SIZE" in os.environ:
+        check_environment()
         from minidalle.scale.runtime import Distributed
 
         return Distributed(
@@ -35,6 +36,25 @@ def make_runtime(args, row: Row) -> Runtime:
     if device.type == "cuda":  # products of float32 in TF32: three digits, several times as fast
         torch.set_float32_matmul_precision("high")
     return SingleProcess(device, accum, tuning(args))
+
+
+def check_environment() -> None:
+    """Raise ValueError unless the numbers that torchrun sets are such."""
+    size = at_least("WORLD_SIZE", 1)
+    rank, local_size = at_least("RANK", 0), at_least("LOCAL_WORLD_SIZE", 1, str(size))
+    if not (rank < size and at_least("LOCAL_RANK", 0, "0") < local_size <= size):
+        raise ValueError(
+            f"process {rank} of {size}, of which {local_size} are on this machine: these numbers, "
+            "which `torchrun` sets, do not fit together"
+        )
+
+
+def at_least(name: str, least: int, default: str = "") -> int:
+    """The number in an environment variable."""
+    text = os.environ.get(name, default)
+    if not text.isdecimal() or int(text) < least:
+        raise ValueError(f"{name} must be a number from {least} on, as `torchrun` sets it")
+    return int(text)
 
 
 def tuning(args) -> Callable[[nn.Module], None]:
@@ -57,7 +77,7 @@ def settle(args, checkpoint: Checkpoint, runtime: Runtime) -> list[str]:
         news.append(f"there is no checkpoint in {args.out} yet: the training begins")
     if args.resume:
         begun = checkpoint.about().get("run", {})
-        if args.start and Path(args.start).resolve().name != begun.get("start"):
+        if args.start and real_name(args.start) != begun.get("start"):
             raise ValueError(f"{checkpoint.path} did not begin with --start {args.start}")
         args.start = begun.get("start")  # by name, for the record: the weights are long past it
         if runtime.world_size == 1:
@@ -110,7 +130,7 @@ def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> 
     if runtime.device.type == "cuda":
         here, each = torch.cuda.get_device_properties(runtime.device).total_memory, "GPU"
     elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        processes = at_least("LOCAL_WORLD_SIZE", 1, "1")
         here, each = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / processes, "process"
     else:
         return
