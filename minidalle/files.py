@@ -1,4 +1,4 @@
-"""Atomic writes: a file is written under a temporary name, then renamed."""
+"""Files: atomic writes, reads of limited length, and foreign names in print."""
 
 import os
 from collections.abc import Iterator
@@ -21,3 +21,25 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         raise OSError(f"{path} cannot be written ({reason})") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+class TooLarge(ValueError):
+    """A file, or what is packed in it, is larger than is sensible for its kind."""
+
+
+def read_at_most(path: str | Path, most: int) -> bytes:
+    """The content of a file; raises TooLarge, in a few words, if it has more than `most` bytes."""
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise TooLarge(f"more than {most} bytes")
+    return content
+
+
+def printable(name: str | Path) -> str:
+    r"""A foreign name for a terminal or a log, where escape sequences would take effect.
+
+    >>> printable("κύκλος 圆.png"), printable("\x1b]0;a\n")
+    ('κύκλος 圆.png', '\\x1b]0;a\\n')
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
