@@ -17,6 +17,7 @@ from pathlib import Path
 
 from minidalle import commands, commands_course, commands_dalle2, commands_train
 from minidalle.commands import BENCHES, CLIP_WORDS
+from minidalle.words import shown
 
 # ---- options ----------------------------------------------------------------------------
 
@@ -419,7 +420,7 @@ def complain(error: Exception | str, code: int) -> int:
     """Print one line on stderr and return the exit code."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         error = f"{error.filename}: {error.strerror}"
-    print("minidalle:", " ".join(str(error).split()), file=sys.stderr)
+    print("minidalle:", shown(" ".join(str(error).split())), file=sys.stderr)
     return code
 
 

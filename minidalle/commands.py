@@ -20,6 +20,7 @@ from typing import Any
 from minidalle import DATA
 from minidalle.config import PRESETS, DVAEConfig
 from minidalle.files import whole_file
+from minidalle.words import shown
 
 BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
 CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # OpenAI's name for it
@@ -139,7 +140,7 @@ def caption(args) -> None:
         cosines = (texts @ features(clip.encode_image, picture)[0]).tolist()
     nearest = sorted(zip(cosines, captions), reverse=True)[: args.keep]
     for score, text in nearest:
-        print(f"{score:.4f}  {text}")
+        print(f"{score:.4f}  {shown(text)}")
 
 
 # ---- tokenize ---------------------------------------------------------------------------

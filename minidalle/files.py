@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and work that only one process does at a time.
+"""Files that are whole or not there, limits on what is read, and work for one process at a time.
 
 A file is written in a folder of its own, beside its target, and takes the target's place once it
 is safely on the disk. A process that is killed leaves such a folder behind, and the next one that
@@ -102,6 +102,19 @@ def to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+class TooLarge(ValueError):
+    """A file, or what is packed in it, is larger than is sensible for its kind."""
+
+
+def read_at_most(path: str | Path, most: int) -> bytes:
+    """The content of a file; raises TooLarge, in a few words, if it has more than `most` bytes."""
+    with open(path, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise TooLarge(f"more than {most} bytes")
+    return content
+
+
 def real_name(path: Path | str) -> str:
     """The name of a file or folder, behind all links; unlike `Path.resolve`, also in a loop."""
     return os.path.basename(os.path.realpath(path))
@@ -133,8 +146,9 @@ def held_by_name(path: Path, what: str) -> int | None:
     while True:
         try:
             grip = hold(path, os.O_RDWR | os.O_CREAT | NO_LINK)
-            if path.exists() and os.path.samestat(path.stat(), os.fstat(grip)):
-                return grip
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), os.fstat(grip)):
+                    return grip
             os.close(grip)  # it was another's, who has just removed it
         except BlockingIOError:
             with suppress(FileNotFoundError):  # it is removed at this moment

@@ -91,7 +91,7 @@ def test_memory_errors_are_not_blamed_on_the_picture(monkeypatch):
     def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(Image, "open", full)
+    monkeypatch.setattr(files, "decoded", full)
     with pytest.raises(MemoryError):
         read_picture(io.BytesIO(), "it")
 

@@ -15,6 +15,8 @@ import numpy as np
 
 from minidalle.datasets import pairs
 from minidalle.datasets.pictures import open_picture
+from minidalle.files import TooLarge, read_at_most
+from minidalle.words import shown
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +37,9 @@ def read_folder(folder: Path, image_size: int) -> tuple[list[tuple[str, ...]], n
         if any(folder.glob("*.tar")):
             said += f"; name shards as '{folder}/{{00000..00009}}.tar'"
         lacks = "no picture NAME.png with a caption NAME.txt beside it"
-        raise ValueError(f"{folder} holds {lacks}{said}")
+        raise ValueError(f"{shown(folder)} holds {lacks}{said}")
     if said:
-        log.warning("%s: %d read%s", folder, len(whole), said)
+        log.warning("%s: %d read%s", shown(folder), len(whole), said)
     captions, pictures = zip(*whole)
     return list(captions), np.stack(pictures)
 
@@ -68,11 +70,15 @@ def files_in(folder: Path) -> list[list[tuple[str, Path]]]:
 def read_pair(picture: Path, text: Path, image_size: int) -> tuple | str:
     """The captions and the picture (S, S, 3) of a sample, or the reason to leave it out."""
     try:
-        captions = pairs.captions_in(text.read_bytes())
+        captions = pairs.captions_in(read_at_most(text, pairs.MOST_TEXT))
+    except TooLarge:
+        return pairs.LONG_CAPTION
     except ValueError:
         return pairs.BROKEN_CAPTION
     try:
         return (captions, open_picture(picture, image_size)) if captions else pairs.NO_CAPTION
+    except TooLarge:
+        return pairs.LARGE_PICTURE
     except ValueError:
         return pairs.BROKEN_PICTURE
 
@@ -80,6 +86,6 @@ def read_pair(picture: Path, text: Path, image_size: int) -> tuple | str:
 def in_words(left_out: dict[str, list[Path]]) -> str:
     """{"no caption": [a.png, b.png], "no picture": [c.txt]} → "2 no caption (a.png, …), 1 no …"."""
     return ", ".join(
-        f"{len(paths)} {why} ({paths[0]}{', …' if paths[1:] else ''})"
+        f"{len(paths)} {why} ({shown(paths[0])}{', …' if paths[1:] else ''})"
         for why, paths in left_out.items()
     )

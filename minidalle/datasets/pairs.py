@@ -9,6 +9,8 @@ import json
 import re
 from typing import TypeVar
 
+from minidalle.files import TooLarge
+
 PICTURES = ("jpg", "jpeg", "png", "webp")
 OTHERS = tuple(
     "avif bmp gif heic heif ico jfif jp2 jxl psd svg tar tga tif tiff".split()
@@ -18,8 +20,13 @@ KINDS = dict.fromkeys(PICTURES, "picture") | {"txt": "txt", "json": "json"}  # t
 
 NO_PICTURE, NO_CAPTION, OTHER_FORMAT = "no picture", "no caption", "unsupported format"
 BROKEN_PICTURE, BROKEN_CAPTION = "broken picture", "broken caption"
+LARGE_PICTURE, LONG_CAPTION, LONG_NAME = "picture too large", "caption too long", "name too long"
+DAMAGED = "damaged tar"  # a whole shard, from there on
 TWICE = "repeated key"
 DOTS = "dot in the key (a key ends at the first dot of the name)"
+
+MOST_TEXT = 2**16  # bytes in a file of captions
+MOST_CAPTIONS = 100  # of a picture: data sets have five or so, and each may become a row of tokens
 
 Place = TypeVar("Place")  # where a file is: its path, or its bytes in a tar
 
@@ -73,7 +80,8 @@ def why_left_out(groups: list[dict], others: bool) -> str | None:
 def captions_in(content: bytes, is_json: bool = False) -> tuple[str, ...]:
     """The captions in KEY.txt, one per line, or under "caption" in KEY.json; () if there are none.
 
-    Raises ValueError or RecursionError if it is not text or not JSON.
+    Raises ValueError or RecursionError if it is not text or not JSON, TooLarge if there are more
+    than MOST_CAPTIONS.
     """
     text = json.loads(content) if is_json else content.decode("utf-8-sig")
     if is_json:
@@ -83,4 +91,7 @@ def captions_in(content: bytes, is_json: bool = False) -> tuple[str, ...]:
     text.encode("utf-8")  # JSON can hold half of a surrogate pair, which is not text
     text = text.replace("\ufeff", "")  # byte order marks, left where files were concatenated
     lines = (" ".join(line.split()) for line in re.split(r"[\r\n]", text))
-    return tuple(line for line in lines if line)
+    captions = tuple(line for line in lines if line)
+    if len(captions) > MOST_CAPTIONS:
+        raise TooLarge(f"more than {MOST_CAPTIONS} captions")
+    return captions

@@ -10,11 +10,19 @@ from random import Random
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
+from minidalle.datasets import metadata
+from minidalle.files import TooLarge, read_at_most
+from minidalle.words import shown
 from minidalle.world.emoji import compose
 
-FORMATS = ("PNG", "JPEG", "WEBP")  # Pillow knows fifty, each of them open to malicious files
-ORIENTATION = 0x112  # the EXIF tag for how the camera was held
+MOST_PIXELS = 2**26  # of a picture: 8192 × 8192, more than nearly every camera takes
+MOST_BYTES = 2**27  # of its file
+READERS = {metadata.PNG: PngImageFile, metadata.JPEG: JpegImageFile, b"RIFF": WebPImageFile}
 TURN = Image.Transpose
 UPRIGHT = {
     2: TURN.FLIP_LEFT_RIGHT,
@@ -24,15 +32,8 @@ UPRIGHT = {
     6: TURN.ROTATE_270,
     7: TURN.TRANSVERSE,
     8: TURN.ROTATE_90,
-}  # 1, or no tag: unchanged
-PAINTING = (
-    b"IHDR",
-    b"PLTE",
-    b"tRNS",
-    b"eXIf",
-    b"IDAT",
-    b"IEND",
-)  # the chunks of a PNG that matter here
+}  # by orientation; 1: unchanged
+LEVELS = 2**16  # of a 16-bit picture
 Crop = Callable[[Image.Image, int, Random], Image.Image]
 
 
@@ -40,52 +41,44 @@ Crop = Callable[[Image.Image, int, Random], Image.Image]
 
 
 def read_picture(source: Path | io.BytesIO, name: Path | str) -> Image.Image:
-    """Read a picture, upright, in RGBA; raises ValueError, in one sentence, if that fails."""
+    """Read a picture, upright, in RGBA.
+
+    Raises ValueError, in one sentence, if that fails; it is TooLarge if the picture is so.
+    """
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-        try:
-            return decoded(content)
-        except Exception:  # maybe only because of its metadata
-            return decoded(bare_png(content))
+        if isinstance(source, Path):
+            return decoded(read_at_most(source, MOST_BYTES))
+        return decoded(source.getvalue())
     except (MemoryError, FileNotFoundError):
         raise  # no fault of a picture
+    except TooLarge as error:
+        raise TooLarge(f"{shown(name)} is too large: {error}") from None
     except UnidentifiedImageError:
-        raise ValueError(f"{name} is not a picture in {', '.join(FORMATS)}") from None
+        raise ValueError(f"{shown(name)} is not a picture in PNG, JPEG, WEBP") from None
     except Exception as error:  # decoders raise errors of every kind
-        raise ValueError(f"{name} is not a picture that Pillow can read ({error})") from None
+        said = f"is not a picture that Pillow can read ({error})"
+        raise ValueError(f"{shown(name)} {shown(said)}") from None
 
 
 def decoded(content: bytes) -> Image.Image:
     """Decode a picture to RGBA; raises errors of any kind."""
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        return eight_bits(upright(image)).convert("RGBA")
+    reader = next((r for head, r in READERS.items() if content.startswith(head)), None)
+    if reader is None:  # Pillow knows fifty formats, each of them open to malicious files
+        raise UnidentifiedImageError
+    content, exif = metadata.bare(content)
+    with reader(io.BytesIO(content)) as image:  # Image.open would not say how large it is
+        check_size(image)
+        exif = exif or image.info.get("exif", b"")  # a WEBP's
+        rgba = eight_bits(image).convert("RGBA")
+    turn = UPRIGHT.get(metadata.orientation(exif))
+    return rgba if turn is None else rgba.transpose(turn)
 
 
-def bare_png(content: bytes) -> bytes:
-    """A PNG without its metadata; other formats unchanged.
-
-    Pillow refuses a PNG whose text or colour profile is broken, or longer than a megabyte. A chunk
-    is length (4 bytes), name (4), content and checksum (4).
-    """
-    if not content.startswith(b"\x89PNG"):
-        return content
-    chunks, at = [content[:8]], 8
-    while at < len(content):
-        end = at + 12 + int.from_bytes(content[at : at + 4], "big")
-        if content[at + 4 : at + 8] in PAINTING:
-            chunks.append(content[at:end])
-        at = end
-    return b"".join(chunks)
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """The picture as viewers show it: turned by its EXIF orientation, if it has one."""
-    image.load()
-    try:
-        turn = UPRIGHT.get(image.getexif().get(ORIENTATION))
-    except Exception:  # unreadable metadata do not spoil the picture
-        turn = None
-    return image if turn is None else image.transpose(turn)
+def check_size(image: ImageFile) -> None:
+    """Raises TooLarge for a picture of more than MOST_PIXELS, of which only the header is read."""
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise TooLarge(f"{width} × {height} pixels, and the limit is {MOST_PIXELS} in all")
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
@@ -96,9 +89,11 @@ def eight_bits(image: Image.Image) -> Image.Image:
     """
     if not image.mode.startswith("I"):
         return image
-    grey = np.asarray(image).astype(np.int64)
-    opaque = grey != image.info.get("transparency")  # the one level that may be transparent
-    return Image.fromarray(np.stack([(grey + 128) // 257, 255 * opaque], -1).astype(np.uint8))
+    opaque = [255] * LEVELS
+    if (transparent := image.info.get("transparency")) is not None:  # one level may be
+        opaque[transparent] = 0
+    grey, levels = image.convert("I"), [(level + 128) // 257 for level in range(LEVELS)]
+    return Image.merge("LA", [grey.point(levels, "L"), grey.point(opaque, "L")])
 
 
 def open_picture(path: Path, image_size: int) -> np.ndarray:

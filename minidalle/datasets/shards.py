@@ -5,31 +5,35 @@ S pixels per side, M samples.
 A shard is a tar file in which KEY.jpg (or .png, .webp) and KEY.txt, or KEY.json with a "caption",
 make up a sample; each line of the text is an alternative caption. The webdataset package reads
 shards as streams. A batch that is a function of (seed, step) needs random access, so here a shard
-is first indexed, from its headers alone, with Python's `tarfile`, and samples are then read in
-place. Indexing 10 000 samples takes about a second on one core; the index needs a megabyte of
-memory.
+is first indexed, from its headers alone (tars.py), and samples are then read in place. Indexing
+10 000 samples takes half a second on one core; the index needs a megabyte of memory.
 
-A sample that cannot be used does not stop the run: it is logged, counted and left out.
+A sample or a shard that cannot be used does not stop the run: it is logged, counted and left out.
 """
 
 import io
 import logging
 import re
-import tarfile
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import accumulate, chain
+from itertools import accumulate, chain, product
+from math import prod
 from pathlib import Path
 from random import Random
 
 import numpy as np
 from PIL import Image
 
-from minidalle.datasets import pairs
-from minidalle.datasets.pictures import Crop, dalle_crop, on_white, read_picture
+from minidalle.datasets import pairs, tars
+from minidalle.datasets.pictures import MOST_BYTES, Crop, dalle_crop, on_white, read_picture
+from minidalle.files import TooLarge
+from minidalle.words import shown
 
+MOST_SHARDS = 10**6  # in a pattern
+MOST_FILES = 2**20  # in a shard; img2dataset makes some 30 000
+LONGEST_NAME = 255  # characters of a file in a shard
 REMEMBERED = 2**28  # bytes of recently read pictures kept in memory
 RANGES = "give a range in quotes, like 'shards/{00000..00009}.tar', so that no file is missed"
 log = logging.getLogger(__name__)
@@ -62,42 +66,21 @@ def expand(pattern: str) -> list[Path]:
 def spell_out(pattern: str) -> list[str]:
     """The names of a pattern; the first range varies slowest.
 
+    Raises ValueError, in one sentence, if there are more than MOST_SHARDS.
+
     >>> spell_out("{08..10}.tar")
     ['08.tar', '09.tar', '10.tar']
     """
-    found = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
-    if not found:
-        return [pattern]
-    first, last = found.groups()
-    numbers = [f"{i:0{len(first)}}" for i in range(int(first), int(last) + 1)]
-    before, after = pattern[: found.start()], pattern[found.end() :]
-    return [name for number in numbers for name in spell_out(before + number + after)]
+    parts = re.split(r"\{(\d{1,18})\.\.(\d{1,18})\}", pattern)
+    texts, firsts, lasts = parts[::3], parts[1::3], parts[2::3]
+    ranges = [range(int(first), int(last) + 1) for first, last in zip(firsts, lasts)]
+    if prod(max(1, len(numbers)) for numbers in ranges) > MOST_SHARDS:  # before they are made
+        raise ValueError(f"{shown(pattern)} names more than {MOST_SHARDS} files")
+    spelt = [[f"{i:0{len(first)}}" for i in numbers] for first, numbers in zip(firsts, ranges)]
+    return ["".join(chain(*zip(texts, chosen), texts[-1:])) for chosen in product(*spelt)]
 
 
 # ---- one shard --------------------------------------------------------------------------
-
-
-def index(path: Path) -> dict[str, list[tuple[str, tuple[int, int]]]]:
-    """The files of each key, with their byte ranges: {"000017": [("jpg", (1536, 9200)), …], …}.
-
-    As in WebDataset, a key ends at the first dot of the name. A truncated or damaged tar is used
-    up to the damage, and one line is logged.
-    """
-    found, length = defaultdict(list), path.stat().st_size
-    try:
-        with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                folder, slash, name = member.name.rpartition("/")
-                key, _, ending = name.partition(".")
-                begin, end = member.offset_data, member.offset_data + member.size
-                if member.isreg() and end <= length and not pairs.hidden(member.name):
-                    found[folder + slash + key].append((ending.lower(), (begin, end)))
-            file.seek(tar.offset)
-            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # tarfile ignores this
-                raise tarfile.ReadError("its end is missing")
-    except tarfile.TarError as error:
-        log.warning("%s is damaged or no tar file (%s): what comes before is used", path, error)
-    return found
 
 
 def lost_to_dots(endings: Iterable[str]) -> list[str]:
@@ -127,12 +110,13 @@ class Shard:
     """The samples of one tar file.
 
     `left_out` maps keys to the reasons (from pairs.py) for leaving them out. Broken pictures and
-    captions are found when the sample is read, everything else at once.
+    captions are found when the sample is read, everything else at once. Of a damaged tar, which
+    counts as one more key, what comes before the damage is used.
     """
 
     def __init__(self, path: Path):
         self.path, self.left_out, keys, places = Path(path), {}, [], []
-        for key, files in index(self.path).items():
+        for key, files in self.index().items():
             for more in lost_to_dots(ending for ending, _ in files):
                 self.leave_out(f"{key}.{more}", pairs.DOTS)
             samples, reasons = pairs.pair(files)
@@ -141,16 +125,39 @@ class Shard:
             for n, (picture, caption, is_json) in enumerate(samples):
                 keys.append(numbered(key, n))
                 places.append((*picture, *caption, is_json))
-        self.keys = np.array(keys)  # arrays: Python objects would take ten times the memory
+        self.keys = keys
+        # An array: Python objects would take ten times the memory.
         self.places = np.array(places, np.int64).reshape(-1, 5)
 
     def __len__(self) -> int:
         return len(self.keys)
 
+    def index(self) -> dict[str, list[tuple[str, tuple[int, int]]]]:
+        """The files of each key, with their byte ranges: {"007": [("jpg", (1536, 9200)), …], …}.
+
+        As in WebDataset, a key ends at the first dot of the name.
+        """
+        found = defaultdict(list)
+        try:
+            for n, (path, begin, end) in enumerate(tars.files_in(self.path)):
+                if n == MOST_FILES:
+                    raise ValueError(f"more than {MOST_FILES} files")
+                folder, slash, name = path.rpartition("/")
+                key, _, ending = name.partition(".")
+                if len(path) > LONGEST_NAME:
+                    self.leave_out(f"{path[:20]}… at byte {begin}", pairs.LONG_NAME)
+                elif not pairs.hidden(path):
+                    found[folder + slash + key].append((ending.lower(), (begin, end)))
+        except (ValueError, OSError) as error:
+            self.left_out["the rest of the tar"] = pairs.DAMAGED
+            said, shard = shown(str(error)), shown(self.path)
+            log.warning("%s is damaged or no tar file (%s): what comes before is used", shard, said)
+        return found
+
     def leave_out(self, key: str, why: str) -> None:
         """Log and count a sample that cannot be used."""
-        self.left_out[str(key)] = why
-        log.warning("%s: sample %s is left out: %s", self.path, key, why)
+        self.left_out[key] = why
+        log.warning("%s: sample %s is left out: %s", shown(self.path), shown(key), why)
 
     def captions(self, i: int) -> tuple[str, ...]:
         """The alternative captions of sample i; empty if it is left out."""
@@ -158,8 +165,11 @@ class Shard:
             return ()
         *_, begin, end, is_json = self.places[i].tolist()
         try:
-            captions, why = pairs.captions_in(self.content(begin, end), is_json), pairs.NO_CAPTION
-        except (ValueError, RecursionError):
+            content = self.content(begin, end, pairs.MOST_TEXT)
+            captions, why = pairs.captions_in(content, is_json), pairs.NO_CAPTION
+        except TooLarge:
+            captions, why = (), pairs.LONG_CAPTION
+        except (ValueError, RecursionError, OSError):
             captions, why = (), pairs.BROKEN_CAPTION
         if not captions:
             self.leave_out(self.keys[i], why)
@@ -177,13 +187,18 @@ class Shard:
             return None
         begin, end = self.places[i, :2].tolist()
         try:
-            return caption, read_picture(io.BytesIO(self.content(begin, end)), self.keys[i])
-        except ValueError:
+            content = self.content(begin, end, MOST_BYTES)
+            return caption, read_picture(io.BytesIO(content), self.keys[i])
+        except TooLarge:
+            self.leave_out(self.keys[i], pairs.LARGE_PICTURE)
+        except (ValueError, OSError):
             self.leave_out(self.keys[i], pairs.BROKEN_PICTURE)
-            return None
+        return None
 
-    def content(self, begin: int, end: int) -> bytes:
-        """The bytes from `begin` to `end` of the tar."""
+    def content(self, begin: int, end: int, most: int) -> bytes:
+        """The bytes from `begin` to `end` of the tar; raises TooLarge if they are too many."""
+        if end - begin > most:
+            raise TooLarge(f"more than {most} bytes")
         with open(self.path, "rb") as file:
             file.seek(begin)
             return file.read(end - begin)

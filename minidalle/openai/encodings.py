@@ -14,6 +14,7 @@ The ids from V on are start-of-text and, in CLIP, end-of-text.
 
 import gzip
 import html
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import torch
 from minidalle.bpe import BPE, Pair, byte_ids, read_merges
 from minidalle.words import WORD, whole
 
+MOST_BYTES = 2**24  # of a file of merges, unpacked: CLIP's has three million
 CLIP_WORD = regex.compile(r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
 
 
@@ -36,7 +38,10 @@ class Published(BPE):
     def merges_in(cls, content: bytes) -> list[Pair]:
         """The merges of a file, gzipped or not: a title line, then one merge per line."""
         if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError("too long")
         lines = content.decode("utf-8").split("\n")[1 : 1 + cls.count]
         merges, _ = read_merges([line.split() for line in lines], cls.names)
         if len(merges) < cls.count:

@@ -158,12 +158,14 @@ def tokenize_shard(path: Path, folder: Path, out: Path, maker: Maker) -> None:
     bpe, dvae = opened(folder, maker)
     shard, T, N = Shard(path), maker.text_len, dvae.config.grid**2
     found = ((i, shard.read(i)) for i in range(len(shard)))
-    samples = ((shard.captions(i), sample[1]) for i, sample in found if sample)
+    size = dvae.config.image_size  # each picture is cropped as it is read: whole, a chunk is large
+    samples = (
+        (shard.captions(i), on_white(middle_crop(sample[1], size))) for i, sample in found if sample
+    )
     text, codes = [torch.empty(0, T, dtype=torch.long)], [torch.empty(0, N, dtype=torch.long)]
     while chunk := list(islice(samples, CHUNK)):
         text += [bpe.frames(captions, T, truncate=True) for captions, _ in chunk]
-        pictures = [on_white(middle_crop(image, dvae.config.image_size)) for _, image in chunk]
-        grids = dvae.encode(to_tensor(np.stack(pictures))).flatten(1)
+        grids = dvae.encode(to_tensor(np.stack([picture for _, picture in chunk]))).flatten(1)
         counts = torch.tensor([len(captions) for captions, _ in chunk])
         codes.append(grids.repeat_interleave(counts, 0))
     small = torch.int16 if dvae.config.codebook_size <= 2**15 else torch.int32
