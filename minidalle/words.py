@@ -44,3 +44,12 @@ def whole(text: str) -> str:
         code = f"U+{ord(half[0]):04X}"
         raise ValueError(f"the text holds {code}, half a surrogate pair: remove or repair it")
     return text
+
+
+def shown(text: str) -> str:
+    r"""Foreign text for a message: what a terminal would obey, or hide, is escaped.
+
+    >>> shown("blå \x1b[2J")
+    'blå \\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

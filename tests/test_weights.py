@@ -125,7 +125,7 @@ def test_tensors_of_another_size(tmp_path, whole):
     tensors, about = weights.read_tensors(whole)
     tensors["codebook.bias"] = torch.zeros(99)
     weights.write_tensors(whole, tensors, about)
-    assert "does not fit this version of DVAE" in refused(whole)
+    assert "codebook.bias is (99,) and should be (6,)" in refused(whole)
 
 
 def test_another_model_than_was_asked_for(whole):
