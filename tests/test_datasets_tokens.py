@@ -199,7 +199,7 @@ def maker(models):
 
 
 def test_only_the_requested_rows_are_read(made, maker):
-    source = tokens.Tokens(tokens.token_files(str(made)), maker)
+    source = tokens.Tokens(tokens.token_files(str(made)), maker, 64)
     stored = [weights.read_tensors(made / name)[0] for name in NAMES]
     text, codes = source.read(range(len(source)))
     assert text.equal(torch.cat([part["text"] for part in stored]).long()) and text.shape == (82, T)

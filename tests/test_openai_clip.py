@@ -39,6 +39,6 @@ def test_a_clip_as_trainers_save_it(tmp_path):
     ):  # fmt: skip
         torch.save(form, tmp_path / "clip.pt")
         torch.testing.assert_close(openai.load_clip(tmp_path / "clip.pt").state_dict(), state)
-    torch.save({"model": state, "ema": state}, tmp_path / "clip.pt")
+    torch.save({"model": state, "ema": dict(state)}, tmp_path / "clip.pt")
     with pytest.raises(ValueError, match="several CLIPs, in 'model.', 'ema.': save one alone"):
         openai.load_clip(tmp_path / "clip.pt")
