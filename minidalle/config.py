@@ -9,6 +9,15 @@ in hours.
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+LARGEST_GRID = 1024  # makes a million image tokens, and a mask of 10¹² places
+
+
+def multiple(name: str, whole: int, part: int, of: str) -> None:
+    """Raise ValueError, in one sentence, unless a size can be shared evenly."""
+    if not part or whole % part:
+        raise ValueError(f"{name} {whole} is not a multiple of the {part} {of}")
 
 
 @dataclass(frozen=True)
@@ -21,7 +30,10 @@ class DVAEConfig:
     groups: int = 4  # with 2×2 pooling between them, so 4 groups shrink the picture 8 times
     blocks: int = 2  # residual blocks per group
     code_width: int = 128  # channels of a code's embedding
-    patch: int = 0  # if not 0, a code stands for patch × patch pixels, and there are no groups
+    patch: Literal[0] | int = 0  # if not 0, a code stands for patch² pixels; no groups then
+
+    def __post_init__(self) -> None:
+        multiple("image_size", self.image_size, self.patch or 2 ** (self.groups - 1), "pixels")
 
     @property
     def grid(self) -> int:
@@ -40,8 +52,13 @@ class DALLEConfig:
     width: int = 3968  # D
     depth: int = 64
     heads: int = 62  # H
-    attention: str = "sparse"  # "sparse": row, column and convolutional layers; "dense": causal
+    attention: Literal["sparse", "dense"] = "sparse"  # row, column, convolutional layers; or causal
     kernel: int = 11  # side of the convolutional mask
+
+    def __post_init__(self) -> None:
+        multiple("width", self.width, self.heads, "heads")
+        if max(self.grid, self.kernel) > LARGEST_GRID:
+            raise ValueError(f"grid and kernel are at most {LARGEST_GRID}")
 
     @property
     def image_len(self) -> int:
@@ -60,7 +77,7 @@ class CLIPConfig:
 
     embed: int = 512  # size of the shared space
     image_size: int = 224
-    patch: int = 32  # pixels per side; 0 for a ResNet
+    patch: Literal[0] | int = 32  # pixels per side; 0 for a ResNet
     vision_width: int = 768
     vision_depth: int | tuple[int, ...] = 12  # for a ResNet, the blocks in each of its four stages
     vision_heads: int = 12
@@ -70,6 +87,14 @@ class CLIPConfig:
     text_depth: int = 12
     text_heads: int = 8
     end: int = 49407  # the first id ≥ this ends a caption; its feature is the caption's
+
+    def __post_init__(self) -> None:
+        multiple("text_width", self.text_width, self.text_heads, "heads")
+        stages = self.vision_depth if isinstance(self.vision_depth, tuple) else ()
+        if bool(stages) == bool(self.patch):
+            raise ValueError("patch must be 0 if vision_depth is a tuple, and only then")
+        last = self.vision_width * (2 * 2 ** len(stages) if stages else 1)
+        multiple("vision_width", last, self.vision_heads, "heads")
 
 
 @dataclass(frozen=True)
@@ -103,7 +128,7 @@ class TrainConfig:
     lr: float
     final_lr: float = 0.0  # reached after the share `lr_until` of the run
     lr_until: float = 1.0
-    warmup: int = 100  # steps of linear warm-up
+    warmup: Literal[0] | int = 100  # steps of linear warm-up
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
     weight_decay: float = 0.0  # on matrices only

@@ -6,16 +6,27 @@ it was trained (command, seed, steps, minutes, machine).
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, is_dataclass
+from math import prod
 from pathlib import Path
-from typing import TypeVar
+from reprlib import repr as brief  # foreign values: cut short, and what is not printable escaped
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from minidalle.files import whole_file
+from minidalle.words import shown
 
+MOST_COMPUTED = 2**28  # bytes of masks and schedules, which no file holds; the paper's take 5 MB
+Shapes = Mapping[str, tuple[int, ...]]
+Config = TypeVar("Config")
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -39,11 +50,13 @@ def read_tensors(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], d
             about = json.loads((file.metadata() or {})["minidalle"])
             if not isinstance(about, dict):
                 raise KeyError("minidalle")
+            if not isinstance(about.get("data", ""), str):
+                raise ValueError(f"its data is {brief(about['data'])}")
             return {name: file.get_tensor(name) for name in file.keys() if tensors}, about
     except KeyError:
         raise ValueError(f"{path} holds tensors, but minidalle did not write it") from None
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise ValueError(f"{path} is not a complete weight file ({error})") from None
+    except (SafetensorError, ValueError, RecursionError, OSError) as error:
+        raise ValueError(f"{path} is not a complete weight file ({shown(str(error))})") from None
 
 
 def read_about(path: Path) -> dict:
@@ -51,9 +64,58 @@ def read_about(path: Path) -> dict:
     return read_tensors(path, tensors=False)[1]
 
 
+# ---- configurations ---------------------------------------------------------------------
+
+
 def plain(config) -> dict:
     """A dataclass as a dict of JSON values (tuples become lists)."""
     return json.loads(json.dumps(asdict(config)))
+
+
+def config_from(kind: type[Config], values: Any, path: Path, most: int = 2**31) -> Config:
+    """The dataclass that `plain` turned into these values, which were read from a file.
+
+    Every field must be there, no other, and each of its type; no number may be above `most` or
+    negative, and no int 0 unless the type says so. Raises ValueError, in one sentence that names
+    the file and the field.
+    """
+    hints, its = get_type_hints(kind), f"{path}: its {kind.__name__}"
+
+    def typed(hint: Any, value: Any) -> Any:
+        """The value, if it is what the type hint says; else raises TypeError."""
+        of, options = get_origin(hint), get_args(hint)
+        if isinstance(hint, type) and is_dataclass(hint):
+            return config_from(hint, value, path, most)
+        if of is tuple and isinstance(value, list):
+            each = options[:1] * len(value) if ... in options else options
+            if len(each) == len(value):
+                return tuple(map(typed, each, value))
+        for option in options if of in (Union, UnionType) else ():
+            with suppress(TypeError):
+                return typed(option, value)
+        low = {int: 1, float: 0}.get(hint)
+        if low is not None:
+            if type(value) in (int, hint) and low <= value <= most:
+                return value
+            raise TypeError(f"must be a number ({hint.__name__}) from {low} to {most}")
+        if type(value) is hint or any(type(value) is type(x) and value == x for x in options):
+            return value
+        raise TypeError(f"must be {getattr(hint, '__name__', hint)}".replace("typing.", ""))
+
+    values = values if isinstance(values, dict) else {}
+    for name in sorted(hints.keys() ^ values.keys()):
+        verb = "lacks" if name in hints else "is of another version: it has"
+        raise ValueError(f"{its} {verb} {shown(name)}")
+    fields = {}
+    for name, hint in hints.items():
+        try:
+            fields[name] = typed(hint, values[name])
+        except TypeError as error:
+            raise ValueError(f"{its}'s {name} {error}, not {brief(values[name])}") from None
+    try:
+        return kind(**fields)
+    except ValueError as error:
+        raise ValueError(f"{its} cannot be: {error}") from None
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -84,11 +146,15 @@ def save(
 ) -> None:
     """Save a model with its configuration; `half` stores float16, at half the size.
 
-    `tensors` are the full weights, if `model` holds only shards of them.
+    `tensors` are the full weights, if `model` holds only shards of them. Raises FloatingPointError,
+    in one sentence, if one of them is not finite, and leaves the file as it was.
     """
     tensors = model.state_dict() if tensors is None else tensors
     if half:
-        tensors = {name: tensor.half() for name, tensor in tensors.items()}
+        tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise FloatingPointError(f"{path} is not written: its {name} would not be finite")
     # From the config, because sharding renames the model's class.
     name = type(model.config).__name__.removesuffix("Config")
     write_tensors(path, tensors, {"model": name, "config": plain(model.config), **about})
@@ -98,17 +164,74 @@ def load(path: Path, kind: type[Model]) -> Model:
     """Load a model from a file, in float32 and evaluation mode.
 
     kind: the model's class, such as `DVAE`, with a `config_class`. Raises ValueError or
-    FileNotFoundError, in one sentence, if the file is missing, truncated or of another kind.
+    FileNotFoundError, in one sentence, if the file is missing, damaged or of another kind. What
+    its header says is compared with its tensors before memory is used for it.
     """
-    tensors, about = read_tensors(path)
+    about = read_about(path)
     if about.get("model") != kind.__name__:
-        raise ValueError(f"{path} holds a {about.get('model')}, not a {kind.__name__}")
-    try:
-        model = kind(kind.config_class(**about["config"]))
-        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path} does not fit this version of {kind.__name__} ({reason})"
-        ) from None
+        found = brief(about.get("model")).strip("'")
+        raise ValueError(f"{path} holds a {found}, not a {kind.__name__}")
+    with safe_open(path, framework="pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+        most = max(2**16, sum(map(prod, shapes.values())))  # no size is above what the file holds
+        config = config_from(kind.config_class, about.get("config"), path, most)
+        try:
+            return build(kind, config, shapes, file.get_tensor)
+        except ValueError as error:
+            raise ValueError(f"{path} is not a usable {kind.__name__}: {error}") from None
+
+
+def build(kind: type[Model], config: Any, shapes: Shapes, read: Callable[[str], Tensor]) -> Model:
+    """The model that consists of foreign tensors, in float32 and evaluation mode.
+
+    shapes: those of the tensors, by name; `read` returns each. Raises ValueError, with a reason
+    for the end of a sentence, if the tensors are not exactly those of such a model, or not finite.
+    """
+    check_shapes(kind, config, shapes)
+    model = made(kind, config)
+    for name, own in model.state_dict().items():
+        tensor = read(name)
+        if not (tensor.is_floating_point() or tensor.dtype == own.dtype):
+            raise ValueError(f"{name} holds {tensor.dtype}, not {own.dtype}")
+        own.copy_(tensor)
+        if not torch.isfinite(own).all():
+            raise ValueError(f"{name} is not finite")
     return model.eval().requires_grad_(False)
+
+
+def check_shapes(kind: type[Model], config: Any, shapes: Shapes) -> None:
+    """Raise ValueError unless a model of this config has tensors of just these names and shapes.
+
+    The model is made without memory, on the meta device, and only until it has twice as many values
+    as the tensors: nobody waits for 20 000 layers to be made.
+    """
+    values = 2 * sum(map(prod, shapes.values()))
+
+    def count(module: nn.Module, name: str, parameter: Tensor) -> None:
+        nonlocal values
+        values -= parameter.numel()
+        if values < 0:
+            raise ValueError("its header describes a much larger model than its tensors")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"):
+            model = made(kind, config)
+    finally:
+        hook.remove()
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in sorted(wanted.keys() | shapes.keys()):
+        found, right = shapes.get(name, "missing"), wanted.get(name, "missing")
+        if found != right:
+            raise ValueError(f"{shown(name)} is {found} and should be {right}")
+    computed = sum(b.nbytes for name, b in model.named_buffers() if name not in wanted)
+    if computed > MOST_COMPUTED:
+        raise ValueError(f"{computed:.0e} bytes of masks would have to be computed")
+
+
+def made(kind: type[Model], config: Any) -> Model:
+    """A new model; raises ValueError, with a reason, if it cannot have this config."""
+    try:
+        return kind(config)
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError((str(error) or type(error).__name__).splitlines()[0]) from None

@@ -13,6 +13,8 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+import toys
+from safetensors.torch import save_file
 from toys import damaged, emoji_samples, write_shard
 
 from minidalle import recipes, weights
@@ -200,7 +202,7 @@ def maker(models):
 
 
 def test_only_the_requested_rows_are_read(made, maker):
-    source = tokens.Tokens(tokens.token_files(str(made)), maker)
+    source = tokens.Tokens(tokens.token_files(str(made)), maker, 64)
     stored = [weights.read_tensors(made / name)[0] for name in NAMES]
     text, codes = source.read(range(len(source)))
     assert text.equal(torch.cat([part["text"] for part in stored]).long()) and text.shape == (82, T)
@@ -398,3 +400,33 @@ def test_what_is_not_tokens(models, made, refused, tmp_path):
     assert "not a single sample" in refused(*words, tmp_path)
     words[1] = "dvae"
     assert "holds no picture" in refused(*words[:4], "--out", tmp_path / "new", "--data", made)
+
+
+def test_an_edited_header_is_one_sentence(made, maker, tmp_path):
+    stored, about = weights.read_tensors(made / NAMES[0])
+    rng, path, refusals = Random(0), tmp_path / NAMES[0], 0
+    read = lambda path: tokens.Tokens([path], maker, 64).read([0, 11])  # noqa: E731
+    for _ in range(200):
+        save_file(stored, path, metadata={"minidalle": toys.edited(about, rng)})
+        refusals += toys.one_sentence(read, path) is not None
+    assert 100 < refusals < 200
+    for _ in range(200):
+        path.write_bytes(toys.damaged_bytes((made / NAMES[0]).read_bytes(), rng))
+        toys.one_sentence(read, path)
+
+
+@pytest.mark.parametrize("name, wrong", [
+    ("text", lambda text: text.long()), ("text", lambda text: text.float()),
+    ("text", lambda text: text[:, 1:]), ("text", lambda text: text[1:]),
+    ("text", lambda text: text.flatten()), ("codes", lambda codes: codes.long()),
+    ("codes", lambda codes: codes.half()), ("codes", lambda codes: codes[:-1]),
+    ("codes", lambda codes: codes[:, :-1]), ("codes", lambda codes: codes.view(-1, 8, 8)),
+])  # fmt: skip
+def test_tensors_of_another_kind(made, maker, tmp_path, name, wrong):
+    stored, about = weights.read_tensors(made / NAMES[0])
+    weights.write_tensors(tmp_path / "a", stored | {name: wrong(stored[name])}, about)
+    read = lambda path: tokens.Tokens([path], maker, 64)  # noqa: E731
+    assert "is damaged: " in toys.one_sentence(read, tmp_path / "a")
+    del stored[name]
+    weights.write_tensors(tmp_path / "a", stored, about)
+    assert f"its {name} cannot be" in toys.one_sentence(read, tmp_path / "a")

@@ -1,7 +1,10 @@
 """CLIPs in the form of OpenAI's, as OpenAI and as trainers save them."""
 
+from random import Random
+
 import pytest
 import torch
+from toys import one_sentence, wrong_tensors
 
 from minidalle import openai
 from minidalle.clip import CLIP
@@ -39,6 +42,25 @@ def test_a_clip_as_trainers_save_it(tmp_path):
     ):  # fmt: skip
         torch.save(form, tmp_path / "clip.pt")
         torch.testing.assert_close(openai.load_clip(tmp_path / "clip.pt").state_dict(), state)
-    torch.save({"model": state, "ema": state}, tmp_path / "clip.pt")
+    torch.save({"model": state, "ema": dict(state)}, tmp_path / "clip.pt")
     with pytest.raises(ValueError, match="several CLIPs, in 'model.', 'ema.': save one alone"):
         openai.load_clip(tmp_path / "clip.pt")
+
+
+@pytest.mark.parametrize("depth, width", [(1, 128), ((1, 1, 1, 1), 16)], ids=["ViT", "ResNet"])
+def test_wrong_tensors_are_one_sentence(tmp_path, depth, width):
+    heads, patch = (2, 16) if depth == 1 else (8, 0)
+    model = CLIP(CLIPConfig(32, 32, patch, width, depth, heads, 300, 20, 128, 1, 2, end=299))
+    rng, path, said = Random(0), tmp_path / "clip.pt", []
+    for _ in range(50):
+        torch.save(wrong_tensors(model.state_dict(), rng), path)
+        said.append(one_sentence(openai.load_clip, path))
+    said = [words for words in said if words]  # a longer vocabulary, say, makes another CLIP
+    assert all("is not one of OpenAI's CLIPs (" in words for words in said) and len(said) > 40
+
+
+def test_numbers_that_are_not_finite(tmp_path):
+    model = CLIP(CLIPConfig(32, 32, 16, 128, 1, 2, 300, 20, 128, 1, 2, end=299))
+    model.ln_final.bias.data[5] = torch.nan
+    torch.save(model.state_dict(), tmp_path / "clip.pt")
+    assert "ln_final.bias is not finite" in one_sentence(openai.load_clip, tmp_path / "clip.pt")

@@ -1,9 +1,12 @@
 """OpenAI's dVAE: an exported model is loaded unchanged."""
 
 from dataclasses import replace
+from functools import partial
+from random import Random
 
 import pytest
 import torch
+from toys import one_sentence, wrong_tensors
 
 from minidalle import openai
 from minidalle.config import DVAEConfig
@@ -28,3 +31,15 @@ def test_openai_dvae_there_and_back(tmp_path):
         openai.load_dvae(tmp_path / "decoder", tmp_path / "encoder")
     with pytest.raises(ValueError, match="as in the paper"):
         openai.export_dvae(DVAE(replace(PAPER, patch=4)))
+
+
+def test_wrong_tensors_are_one_sentence(tmp_path):
+    rng, paths = Random(0), (tmp_path / "encoder", tmp_path / "decoder")
+    states = openai.export_dvae(DVAE(replace(PAPER, blocks=1)))
+    for i in range(50):
+        both = list(states)
+        both[i % 2] = wrong_tensors(both[i % 2], rng)
+        for path, state in zip(paths, both):
+            torch.save(state, path)
+        said = one_sentence(partial(openai.load_dvae, decoder=paths[1]), paths[0])
+        assert "are not OpenAI's encoder and decoder (" in said

@@ -1,18 +1,29 @@
 """Weight files: what is saved is loaded, and other files are refused without running them."""
 
 import json
+import math
 import os
 import pickle
+import re
 import subprocess
 import sys
+import time
+from dataclasses import fields, is_dataclass
+from functools import partial
+from random import Random
 
 import pytest
 import torch
+import toys
 from safetensors.torch import save_file
+from torch import nn
 
 from minidalle import pipeline, weights
 from minidalle.clip import CLIP
-from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig
+from minidalle.config import OPENAI_CLIP, PRESETS, CLIPConfig, DALLEConfig, DVAEConfig
+from minidalle.dalle2.config import PRESETS as PRESETS_2
+from minidalle.dalle2.prior import Prior
+from minidalle.dalle2.upsample import Upsampler
 from minidalle.dvae import DVAE
 from minidalle.transformer import DALLE
 
@@ -125,11 +136,175 @@ def test_tensors_of_another_size(tmp_path, whole):
     tensors, about = weights.read_tensors(whole)
     tensors["codebook.bias"] = torch.zeros(99)
     weights.write_tensors(whole, tensors, about)
-    assert "does not fit this version of DVAE" in refused(whole)
+    assert "codebook.bias is (99,) and should be (6,)" in refused(whole)
 
 
 def test_another_model_than_was_asked_for(whole):
     assert "holds a DVAE, not a CLIP" in refused(whole, CLIP)
+
+
+# ---- headers and tensors that were edited -----------------------------------------------
+
+
+def small_models() -> dict[str, nn.Module]:
+    """One of each kind."""
+    second = toys.second_dalle()[2:-1]
+    return {name: make() for name, make in MODELS.items()} | {
+        type(model).__name__: model for model in second
+    }
+
+
+KINDS = ["DVAE", "DALLE", "CLIP", "Prior", "ARPrior", "Decoder", "Upsampler"]
+
+
+@pytest.fixture(params=KINDS)
+def model(request):
+    return small_models()[request.param]
+
+
+def use(model) -> None:
+    """Run it once."""
+    c = model.config
+    one, yes, size = torch.zeros(1, dtype=torch.long), torch.tensor([True]), lambda n: min(n, 64)
+    if isinstance(model, DVAE):
+        model.decode(torch.zeros(1, size(c.grid), size(c.grid), dtype=torch.long))
+        if c.image_size <= 64:
+            assert model.encode(torch.rand(1, 3, c.image_size, c.image_size)).shape[1] == c.grid
+    elif isinstance(model, DALLE):
+        model(one.expand(1, c.text_len), one.expand(1, c.image_len))
+    elif isinstance(model, CLIP):
+        model(torch.rand(1, 3, c.image_size, c.image_size), one.expand(1, c.text_len))
+    elif hasattr(model, "unet"):
+        x = torch.rand(1, 3, c.unet.image_size, c.unet.image_size)
+        if c.unet.image_size <= 256 and isinstance(model, Upsampler):
+            model.predict(x, one, x)
+        elif c.unet.image_size <= 64:
+            text = one.expand(1, c.text.text_len)
+            model(x, torch.rand(1, c.embed), text, x, one, yes, yes)
+    else:
+        said = torch.rand(1, c.text_len, c.text_width), yes.expand(1, c.text_len)
+        said, image = (*said, torch.rand(1, c.embed)), torch.rand(1, c.embed)
+        model(*said, image, *([image, one] if isinstance(model, Prior) else []), yes)
+
+
+def test_an_edited_header_gives_a_valid_model_or_one_sentence(tmp_path, model):
+    rng, path = Random(0), tmp_path / "model.safetensors"
+    weights.save(path, model, seed=3, data="both")
+    tensors, about = weights.read_tensors(path)
+    load, refusals = partial(weights.load, kind=type(model)), 0
+    for _ in range(100):
+        text = toys.edited(about, rng)
+        save_file(tensors, path, metadata={"minidalle": text})
+        if toys.one_sentence(load, path):
+            refusals += 1
+        else:
+            loaded = load(path)
+            assert weights.plain(loaded.config) == json.loads(text)["config"]
+            use(loaded)
+    assert 50 < refusals < 100
+
+
+def test_a_damaged_file_gives_a_valid_model_or_one_sentence(tmp_path, model):
+    rng, path = Random(0), tmp_path / "model.safetensors"
+    weights.save(path, model, half=True)
+    content, load = path.read_bytes(), partial(weights.load, kind=type(model))
+    said = set()
+    for _ in range(100):
+        path.write_bytes(toys.damaged_bytes(content, rng))
+        said.add(toys.one_sentence(load, path))
+    assert len(said) > 10
+
+
+def test_no_number_in_a_header_is_believed(tmp_path, model):
+    """As if it had 20 000 layers, or heads, or …: nothing of this size is made."""
+    path, begin = tmp_path / "model.safetensors", time.monotonic()
+    free = "image_size attention context head_width end times factor crop contrast".split()
+    weights.save(path, model)
+    tensors, about = weights.read_tensors(path)
+    for inside in (about["config"], *about["config"].values()):
+        for name, value in inside.items() if isinstance(inside, dict) else ():
+            for large in (20_000, 10**12):
+                inside[name] = [large] if isinstance(value, list) else large
+                weights.write_tensors(path, tensors, about)
+                said = toys.one_sentence(partial(weights.load, kind=type(model)), path)
+                assert said or name in free
+            inside[name] = value
+    assert time.monotonic() - begin < 3
+
+
+def test_masks_that_no_memory_holds_are_not_made(tmp_path):
+    config = DALLEConfig(10, 5, 7, 1000, width=2, depth=1, heads=1)
+    with torch.device("meta"):
+        model = DALLE(config)
+    tensors = {name: torch.zeros(tensor.shape) for name, tensor in model.state_dict().items()}
+    weights.save(tmp_path / "a", model, tensors)
+    assert "bytes of masks" in refused(tmp_path / "a", DALLE)
+
+
+def test_what_is_not_finite_is_neither_saved_nor_loaded(tmp_path, model):
+    rng, path = Random(0), tmp_path / "model.safetensors"
+    weights.save(path, model)
+    (tensors, about), content = weights.read_tensors(path), path.read_bytes()
+    for name in rng.sample(sorted(tensors), 8):
+        wrong = tensors | {name: tensors[name].clone()}
+        flat = wrong[name].view(-1)
+        flat[rng.randrange(len(flat))] = rng.choice([math.nan, math.inf, -math.inf])
+        with pytest.raises(FloatingPointError, match=re.escape(f"its {name} would not be finite")):
+            weights.save(path, model, wrong)
+        assert path.read_bytes() == content
+        weights.write_tensors(tmp_path / "bad", wrong, about)
+        assert f"{name} is not finite" in refused(tmp_path / "bad", type(model))
+
+
+def test_half_precision_that_overflows_is_not_saved(tmp_path):
+    model = MODELS["DVAE"]()
+    model.codebook.bias.data[3] = 1e6
+    weights.save(tmp_path / "a", model)
+    with pytest.raises(FloatingPointError, match="its codebook.bias would not be finite"):
+        weights.save(tmp_path / "a", model, half=True)
+
+
+def test_only_floating_point_numbers_are_weights(tmp_path, model):
+    weights.save(tmp_path / "a", model)
+    tensors, about = weights.read_tensors(tmp_path / "a")
+    for dtype in "bool uint8 int8 int16 int32 int64 complex64".split():
+        name = Random(dtype).choice(sorted(tensors))
+        wrong = tensors | {name: tensors[name].to(getattr(torch, dtype))}
+        weights.write_tensors(tmp_path / "a", wrong, about)
+        assert f"{name} holds torch.{dtype}" in refused(tmp_path / "a", type(model))
+
+
+ESCAPES = ["\x1b[2J", "\x9b31m", "\r", "\n", "\a", "\u202e", "\u2066", "\u200b", "\ud800", "\x7f"]
+
+
+@pytest.mark.parametrize("bad", ESCAPES, ids=ascii)
+def test_names_in_a_file_do_not_reach_the_terminal_raw(tmp_path, whole, bad):
+    tensors, about = weights.read_tensors(whole)
+    others = [
+        about | {"model": f"å{bad}"},
+        about | {"config": {f"å{bad}": 3}},
+        about | {"data": [bad]},
+    ]
+    others.append(about | {"config": about["config"] | {"width": bad}})
+    for other in others:
+        weights.write_tensors(whole, tensors, other)
+        assert toys.one_sentence(partial(weights.load, kind=DVAE), whole)
+    if bad != "\ud800":  # which UTF-8 has not
+        weights.write_tensors(whole, tensors | {f"å{bad}": torch.zeros(1)}, about)
+        said = toys.one_sentence(partial(weights.load, kind=DVAE), whole)
+        assert f"å{ascii(bad)[1:-1]}" in said
+
+
+# ---- configurations ---------------------------------------------------------------------
+
+
+def test_every_preset_there_and_back():
+    configs = [model.config for model in small_models().values()]
+    for sizes in (*PRESETS.values(), *PRESETS_2.values()):
+        parts = [getattr(sizes, part.name) for part in fields(sizes)]
+        configs += [part for part in parts if is_dataclass(part)] + [*sizes.train.values()]
+    for config in [*configs, *OPENAI_CLIP.values()]:
+        assert weights.config_from(type(config), weights.plain(config), "a") == config
 
 
 # ---- writing ----------------------------------------------------------------------------

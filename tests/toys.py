@@ -7,6 +7,7 @@ import tarfile
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import torch
@@ -125,6 +126,75 @@ def damaged(samples) -> list:
     del e["txt"], f["txt"], f["json"], g["png"], h["txt"]
     h["json"] = b'{"caption": null}'
     return samples
+
+
+# ---- damage ----------------------------------------------------------------------------
+
+DEEP = "replaced by very deep nesting"
+ODD = [
+    None, True, False, [], {}, "", "dense", "\x1b[2J\u202e", -1, 0, 1, 2, 3, 20_000, 2**40, 10**400,
+    -0.5, 0.5, 1e30, float("nan"), float("inf"), [-1], [1, 2], [[]], [None], {"a": 1}, DEEP,
+]  # fmt: skip
+
+
+def edited(header: dict, rng: Random) -> str:
+    """A header as JSON, in which one value, at any depth, is dropped, renamed or another."""
+    header = json.loads(json.dumps(header))
+    places = [(header, key) for key in header]
+    for inside, key in places:
+        if isinstance(inside[key], dict):
+            places += [(inside[key], other) for other in inside[key]]
+    inside, key = rng.choice(places)
+    value = inside.pop(key)
+    how = rng.random()
+    if how < 0.1:
+        inside[key + "\x1b[2J"] = value
+    elif how < 0.9:
+        inside[key] = rng.choice(ODD)
+    return json.dumps(header).replace(f'"{DEEP}"', 99_999 * "[" + 99_999 * "]")
+
+
+def damaged_bytes(content: bytes, rng: Random) -> bytes:
+    """A file cut off, or with some bits of it flipped, half of the time near its beginning."""
+    if rng.random() < 0.2:
+        return content[: rng.randrange(len(content))]
+    spoilt, reach = bytearray(content), rng.choice([len(content), min(2000, len(content))])
+    for _ in range(rng.choice([1, 1, 4, 99])):
+        spoilt[rng.randrange(reach)] ^= 1 << rng.randrange(8)
+    return bytes(spoilt)
+
+
+def wrong_tensors(state: dict[str, torch.Tensor], rng: Random) -> dict[str, torch.Tensor]:
+    """A state dict in which one tensor is missing, or renamed, or of another shape or dtype."""
+    state = dict(state)
+    name = rng.choice([name for name, tensor in state.items() if tensor.is_floating_point()])
+    tensor = state.pop(name)
+    shape = list(tensor.shape)
+    how = rng.randrange(6)
+    if how == 1:
+        state[name + "\x1b[2J"] = tensor
+    elif how == 2:
+        state[name] = tensor.to(rng.choice([torch.int64, torch.int8, torch.bool, torch.complex64]))
+    elif how == 3:
+        state[name] = tensor.flatten()[None] if rng.random() < 0.5 else tensor.sum()
+    elif how > 3:  # one side longer, or empty
+        side = rng.randrange(len(shape)) if shape else None
+        larger = (
+            [*shape[:side], (shape[side] + 7) * (how - 4), *shape[side + 1 :]] if shape else [2]
+        )
+        state[name] = torch.zeros(larger)
+    return state
+
+
+def one_sentence(read, path) -> str | None:
+    """What `read` says about a file that it refuses: one printable line that names the file."""
+    try:
+        read(path)
+    except (ValueError, FileNotFoundError) as error:
+        assert type(error) in (ValueError, FileNotFoundError), repr(error)
+        said = str(error)
+        assert str(path) in said and said.isprintable(), said
+        return said
 
 
 # ---- others -----------------------------------------------------------------------------

@@ -6,9 +6,9 @@
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Literal
 
-from minidalle.config import TrainConfig
+from minidalle.config import TrainConfig, multiple
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,20 @@ class UNetConfig:
     """A U-Net that predicts what is noise in a picture."""
 
     image_size: int = 64
-    given: int = 0  # channels of what is known of the picture, stacked on those of the noisy one
+    given: Literal[0] | int = (
+        0  # channels of what is known of the picture, stacked on the noisy one
+    )
     patch: int = 1  # pixels a side that are one place; widths[0] must hold its 3 · patch² numbers
     widths: tuple[int, ...] = (512, 1024, 1536, 2048)  # channels at each resolution, halved between
     blocks: int = 3  # at each resolution on the way down; one more on the way up
     attention: tuple[int, ...] = (32, 16, 8)  # the grids that have it
     head_width: int = 64
     groups: int = 32  # of the group norms
-    context: int = 0  # channels of the tokens that attention sees besides the grid; 0: none
+    context: Literal[0] | int = 0  # channels of the tokens that attention also sees; 0: none
+
+    def __post_init__(self) -> None:
+        smallest = self.patch * 2 ** (len(self.widths) - 1)  # pixels of the picture per place
+        multiple("image_size", self.image_size, smallest if self.widths else 0, "pixels")
 
     @property
     def channels(self) -> int:
@@ -55,6 +61,9 @@ class PriorConfig:
     heads: int = 32
     times: int = 1000
 
+    def __post_init__(self) -> None:
+        multiple("width", self.width, self.heads, "heads")
+
 
 @dataclass(frozen=True)
 class ARPriorConfig:
@@ -69,13 +78,8 @@ class ARPriorConfig:
     depth: int = 24
     heads: int = 32  # of 64 channels, as in the diffusion prior
 
-
-def nested(owner: Any, name: str, kind: type) -> None:
-    """Make a field that was read from a file, a dict, a config again."""
-    value = getattr(owner, name)
-    if isinstance(value, dict):
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-        object.__setattr__(owner, name, kind(**values))
+    def __post_init__(self) -> None:
+        multiple("width", self.width, self.heads, "heads")
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ class DecoderConfig:
     contrast: float = 1.0  # of pictures against noise; below 1, times are noisier
 
     def __post_init__(self) -> None:
-        nested(self, "unet", UNetConfig)
-        nested(self, "text", TextConfig)
+        if self.contrast <= 0:
+            raise ValueError(f"contrast must be above 0, not {self.contrast}")
 
 
 @dataclass(frozen=True)
@@ -102,12 +106,9 @@ class UpsamplerConfig:
         default_factory=lambda: UNetConfig(256, 3, 1, (320, 640, 960, 1280), 3, ())
     )
     factor: int = 4  # sides of the large picture per side of the small one
-    corruption: str = "blur"  # of the small picture, in training: "blur" or "bsr"
+    corruption: Literal["blur", "bsr"] = "blur"  # of the small picture, in training
     crop: int = 64  # pixels a side of the large picture that training sees
     times: int = 1000
-
-    def __post_init__(self) -> None:
-        nested(self, "unet", UNetConfig)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minidalle.config import multiple
 from minidalle.dalle2.config import UNetConfig
 
 
@@ -74,6 +75,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, head_width: int, context: int, groups: int):
         super().__init__()
         self.heads = max(1, width // head_width)
+        multiple("width", width, self.heads, "heads")
         self.norm = nn.GroupNorm(groups, width)
         self.qkv = nn.Linear(width, 3 * width)
         self.context = nn.Linear(context, 2 * width) if context else None

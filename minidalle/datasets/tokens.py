@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 from random import Random
+from reprlib import repr as brief
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor
 from minidalle import weights
 from minidalle.datasets.pairs import hidden
 from minidalle.datasets.shards import expand
+from minidalle.words import shown
 
 ENDING = ".tokens.safetensors"
 
@@ -36,7 +38,8 @@ class Maker(NamedTuple):
 def read_header(path: Path, maker: Maker) -> dict:
     """The header of a file of tokens.
 
-    Raises ValueError, in one sentence, if it is from another maker or not a file of tokens.
+    Raises ValueError, in one sentence, if it is from another maker, not a file of tokens, or does
+    not describe the tensors that are there.
     """
     about = weights.read_about(path)
     found = about.get("maker")
@@ -49,6 +52,22 @@ def read_header(path: Path, maker: Maker) -> dict:
             f"{path} was made with another {' and another '.join(others)}: "
             "tokenize the shards again, into another folder"
         )
+    M, left_out = about.get("samples"), about.get("left out")
+    right = {
+        "samples": type(M) is int and M >= 0,
+        "shard": isinstance(about.get("shard"), dict),
+        "left out": isinstance(left_out, dict)
+        and all(type(n) is int and n >= 0 and why == shown(why) for why, n in left_out.items()),
+    }
+    with safe_open(path, framework="pt") as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}
+        found = {name: (part.get_dtype(), *part.get_shape()) for name, part in parts.items()}
+    right["text"] = found.get("text") == ("I32", M, maker.text_len)
+    codes = found.get("codes", ())
+    right["codes"] = codes[:2] in (("I16", M), ("I32", M)) and len(codes) == 3
+    if wrong := [name for name in right if not right[name]]:
+        value = brief(about.get(wrong[0], found.get(wrong[0])))
+        raise ValueError(f"{path} is damaged: its {wrong[0]} cannot be {value}")
     return about
 
 
@@ -63,13 +82,16 @@ class Tokens:
     """Files of tokens as a source: `choose` picks samples, `read` returns ids and codes.
 
     An item is the number of a sample. Only the requested rows are read from disk. Raises
-    ValueError, in one sentence, if a file is from another maker or there is no sample.
+    ValueError, in one sentence, if a file is from another maker or damaged, or there is no sample.
     """
 
-    def __init__(self, paths: list[Path], maker: Maker):
+    def __init__(self, paths: list[Path], maker: Maker, image_len: int):
         self.paths = paths
         self.open = lru_cache(64)(partial(safe_open, framework="pt"))
         self.starts = [0, *accumulate(read_header(path, maker)["samples"] for path in paths)]
+        for path in paths:
+            if self.open(path).get_slice("codes").get_shape()[1] != image_len:
+                raise ValueError(f"{path} is damaged: a sample must have {image_len} codes")
         if not len(self):
             raise ValueError(f"{paths[0].parent} holds tokens but not a single sample")
 

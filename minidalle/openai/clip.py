@@ -8,6 +8,8 @@ from torch import Tensor
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig
 from minidalle.openai.pickles import read_foreign
+from minidalle.weights import build
+from minidalle.words import shown
 
 # Name parts added by DataParallel, torch.compile, FSDP and activation checkpointing.
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
@@ -28,12 +30,11 @@ def load_clip(path: Path) -> CLIP:
     for name in ("input_resolution", "context_length", "vocab_size"):  # implied by shapes
         theirs.pop(name, None)
     try:
-        model = CLIP(config_of(theirs))
-        model.load_state_dict(theirs)
-    except (KeyError, IndexError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
+        shapes = {name: tuple(tensor.shape) for name, tensor in theirs.items()}
+        return build(CLIP, config_of(theirs), shapes, theirs.__getitem__)
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        reason = shown(str(error))
         raise ValueError(f"{path} is not one of OpenAI's CLIPs ({reason})") from None
-    return model.eval().requires_grad_(False)
 
 
 def bare_names(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from minidalle.config import DVAEConfig
 from minidalle.dvae import DVAE, ResBlock
 from minidalle.openai.pickles import read_foreign
+from minidalle.weights import build
+from minidalle.words import shown
 
 
 def load_dvae(encoder: Path, decoder: Path) -> DVAE:
@@ -17,23 +20,32 @@ def load_dvae(encoder: Path, decoder: Path) -> DVAE:
     """
     theirs = {"encoder": read_foreign(encoder), "decoder": read_foreign(decoder)}
     try:
-        K, width = [
-            len(theirs["encoder"][f"blocks.{layer}.w"]) for layer in ("output.conv", "input")
-        ]
-        blocks = sum(name.startswith("blocks.group_1.") for name in theirs["encoder"]) // 8
-        code_width = len(theirs["decoder"]["blocks.input.w"])
-        model = DVAE(DVAEConfig(codebook_size=K, width=width, blocks=blocks, code_width=code_width))
+        config, tensors = _config_of(theirs), {}
+        with torch.device("meta"):  # without memory, for the names of its layers
+            model = DVAE(config)
+        names = {layer: name for name, layer in model.named_modules()}
         for layer, part, name in _layers(model):
-            kernel, bias = [theirs[part].pop(f"blocks.{name}.{end}") for end in "wb"]
-            layer.load_state_dict({"weight": kernel, "bias": bias})
+            for ours, end in ("weight", "w"), ("bias", "b"):
+                tensors[f"{names[layer]}.{ours}"] = theirs[part].pop(f"blocks.{name}.{end}")
         if left := [*theirs["encoder"], *theirs["decoder"]]:
             raise KeyError(left[0])
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        return build(DVAE, config, shapes, tensors.__getitem__)
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise ValueError(
-            f"{encoder} and {decoder} are not OpenAI's encoder and decoder ({reason})"
+            f"{encoder} and {decoder} are not OpenAI's encoder and decoder ({shown(str(error))})"
         ) from None
-    return model.eval().requires_grad_(False)
+
+
+def _config_of(theirs: dict[str, dict[str, Tensor]]) -> DVAEConfig:
+    """The sizes, from the shapes of the tensors."""
+    encoder, decoder = theirs["encoder"], theirs["decoder"]
+    return DVAEConfig(
+        codebook_size=len(encoder["blocks.output.conv.w"]),
+        width=len(encoder["blocks.input.w"]),
+        blocks=sum(name.startswith("blocks.group_1.") for name in encoder) // 8,
+        code_width=len(decoder["blocks.input.w"]),
+    )
 
 
 def export_dvae(model: DVAE) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
