@@ -149,26 +149,22 @@ def farewell(done: Path, runtime) -> None:
 
 def stored_config(checkpoint, args) -> TrainConfig:
     """The config of the run to be resumed; --steps lengthens it, nothing else can change."""
+    from minidalle.weights import config_from
+
     about = checkpoint.about()
-    if "step" not in about:
-        raise ValueError(f"{checkpoint.path} is not a checkpoint of `minidalle train`")
-    try:
-        config = TrainConfig(**about["config"] | {"betas": tuple(about["config"]["betas"])})
-    except (KeyError, TypeError):
-        raise ValueError(
-            f"{checkpoint.path} is from another version of minidalle: use --overwrite"
-        ) from None
+    config = config_from(TrainConfig, about["config"], checkpoint.path)
     for name, asked, begun in (
         ("--lr", args.lr, config.lr),
         ("--batch-size", args.batch_size, config.batch_size),
     ):
         if asked not in (None, begun):
             raise ValueError(f"{checkpoint.path} began with {name} {begun:g}: leave out {name}")
-    if args.steps and args.steps < about["step"]:
+    steps = args.steps or config.steps
+    if steps < about["step"]:
         raise ValueError(
-            f"{checkpoint.path} has already done {about['step']} steps, more than {args.steps}"
+            f"{checkpoint.path} has already done {about['step']} steps, more than {steps}"
         )
-    return replace(config, steps=args.steps or config.steps)
+    return replace(config, steps=steps)
 
 
 def with_length(args, job, config: TrainConfig, runtime) -> TrainConfig:

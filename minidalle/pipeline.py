@@ -23,7 +23,7 @@ from minidalle.bpe import BPE
 from minidalle.clip import CLIP, preprocess, rerank
 from minidalle.dvae import DVAE
 from minidalle.plots import to_uint8
-from minidalle.sampling import check_numbers, complete
+from minidalle.sampling import check_finite, check_numbers, complete, not_finite
 from minidalle.scale.cache import fast_sampling
 from minidalle.transformer import DALLE
 
@@ -210,18 +210,6 @@ def ranked(
     stages = [sampling_seconds, *(end - begin for begin, end in zip(clock, clock[1:]))]
     seconds = dict(zip(("text and sampling", "decode", "rerank"), stages))
     return Drawing(caption, tokens, codes.cpu(), pictures.cpu(), order.cpu(), scores.cpu(), seconds)
-
-
-def check_finite(pictures: Tensor, scores: Tensor) -> None:
-    """Raise FloatingPointError unless pictures and CLIP's scores are numbers."""
-    for what, numbers in (("the pictures", pictures), ("CLIP's scores", scores)):
-        if not numbers.isfinite().all():
-            raise not_finite(what)
-
-
-def not_finite(what: str) -> FloatingPointError:
-    """The error that says so: trained weights compute numbers."""
-    return FloatingPointError(f"{what} are not finite: the weights are damaged, or never trained")
 
 
 def resized(pictures: Tensor, size: int) -> Tensor:

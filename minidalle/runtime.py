@@ -5,10 +5,13 @@ examples of a batch are this process's, means over all processes, whether any of
 stop, where checkpoints go. For a single process all of it is trivial.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from reprlib import repr as brief
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -88,19 +91,58 @@ class Checkpoint:
 
     def about(self) -> dict:
         """The header; raises FileNotFoundError if there is no checkpoint."""
-        return weights.read_about(self.path)
+        return checked(weights.read_about(self.path), self.path)
 
     def fill(self, tensors: Numbers) -> None:
         """Read the checkpoint into these tensors."""
         stored, _ = weights.read_tensors(self.path)
         for name, tensor in tensors.items():
-            if name not in stored or stored[name].shape != tensor.shape:
+            found = stored.get(name)
+            if found is None or (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
                 raise ValueError(f"{self.path} belongs to a model of another size")
-            tensor.copy_(stored[name])
+            tensor.copy_(found)
 
     def delete(self) -> None:
         """Remove it, if there is one."""
         self.path.unlink(missing_ok=True)
+
+
+def is_number(value: Any, kinds: tuple[type, ...] = (int,)) -> bool:
+    """Whether it is a number of one of these types, from 0 on and finite."""
+    return type(value) in kinds and 0 <= value < math.inf
+
+
+def are_sizes(sums: Any) -> bool:
+    """Whether these are the shapes of sums, by name; they have few elements."""
+    return isinstance(sums, dict) and all(
+        isinstance(size, list) and all(map(is_number, size)) and math.prod(size) < 2**20
+        for size in sums.values()
+    )
+
+
+def is_dict(value: Any) -> bool:
+    """Whether it is a dict."""
+    return isinstance(value, dict)
+
+
+HEADER: dict[str, Callable[[Any], bool]] = {
+    "step": is_number,
+    "seconds": partial(is_number, kinds=(int, float)),
+    "sums": are_sizes,
+    "config": is_dict,
+    "run": is_dict,
+    "made of": is_dict,
+    "rounding": is_dict,
+}
+
+
+def checked(about: dict, path: Path) -> dict:
+    """The header of a checkpoint; raises ValueError, with the field that is missing or wrong."""
+    for name, right in HEADER.items():
+        if not right(about.get(name)):
+            found = f"its {name} is {brief(about[name])}" if name in about else f"it has no {name}"
+            raise ValueError(f"{path} is not a checkpoint of this version of minidalle: {found}")
+    return about
 
 
 class SingleProcess:

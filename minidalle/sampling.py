@@ -186,3 +186,15 @@ def check_numbers(candidates: int, keep: int, seed: int) -> None:
         )
     if not 0 <= seed < 2**32:
         raise ValueError(f"the seed must be from 0 to {2**32 - 1}, not {seed}")
+
+
+def check_finite(pictures: Tensor, scores: Tensor) -> None:
+    """Raise FloatingPointError unless pictures and CLIP's scores are numbers."""
+    for what, numbers in (("the pictures", pictures), ("CLIP's scores", scores)):
+        if not numbers.isfinite().all():
+            raise not_finite(what)
+
+
+def not_finite(what: str) -> FloatingPointError:
+    """The error that says so: trained weights compute numbers."""
+    return FloatingPointError(f"{what} are not finite: the weights are damaged, or never trained")

@@ -13,12 +13,15 @@ import subprocess
 import sys
 import time
 import types
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
 from PIL import Image
-from toys import speck
+from safetensors.torch import save_file
+from toys import damaged_bytes, edited, speck
 
 from minidalle import DATA, config, pipeline, plots, rates, training, weights
 from minidalle.__main__ import main
@@ -475,11 +478,43 @@ def test_a_checkpoint_with_numbers_that_are_not_finite(begun, copy, refused):
     assert f"{path} is damaged: {name} is not finite" in refused(*begun())
 
 
+def test_an_edited_checkpoint_is_resumed_or_refused_in_one_sentence(
+    begun, copy, capsys, tmp_path, monkeypatch
+):
+    def accepted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "take_step", accepted)
+    path, kept = copy / "dalle.checkpoint.safetensors", tmp_path / "kept"
+    shutil.copytree(copy, kept)
+    tensors, about = weights.read_tensors(path)
+    rng, codes = Random(0), Counter()
+    for n in range(150):
+        if n % 3 == 0:
+            path.write_bytes(damaged_bytes((kept / path.name).read_bytes(), rng))
+        else:
+            write_header(path, tensors, edited(about, rng))
+        capsys.readouterr()
+        code = main(list(map(str, begun())))
+        codes[code] += 1
+        lines = [line for line in capsys.readouterr().err.split("\n") if line and "%|" not in line]
+        assert code in (2, 130) and len(lines) == 1 and lines[0].isprintable(), lines
+        assert lines[0].startswith("minidalle: ") and (code == 130 or str(path) in lines[0]), lines
+        for file in kept.iterdir():
+            shutil.copy(file, copy)
+    assert codes[2] > 100 and codes[130] > 0, codes
+
+
+def write_header(path: Path, tensors: dict, header: str) -> None:
+    """A file of these tensors whose description is any text."""
+    save_file(tensors, path, metadata={"minidalle": header})
+
+
 def test_foreign_checkpoint(photos, copy, refused):
     words = ["train", "dvae", "--preset", "speck", "--data", photos, "--out", copy, "--resume"]
     checkpoint = copy / "dvae.checkpoint.safetensors"
     shutil.copy(copy / "dvae.safetensors", checkpoint)
-    assert "not a checkpoint" in refused(*words)
+    assert "is not a checkpoint of this version of minidalle" in refused(*words)
     checkpoint.write_bytes(b"nothing")
     assert "not a complete weight file" in refused(*words)
 

@@ -5,6 +5,8 @@ Processes are forked, have one thread each and talk through gloo on this machine
 
 import multiprocessing
 import os
+import resource
+import signal
 import time
 from dataclasses import replace
 from functools import partial
@@ -307,6 +309,25 @@ def test_an_incomplete_checkpoint_is_skipped(tmp_path, bpe, dvae, capfd):
     assert f"{newest.name} is incomplete" in capfd.readouterr().err
     together(2, run, tmp_path, True, None, bpe, dvae)
     assert (tmp_path / "dalle.safetensors").exists()
+
+
+def on_a_full_disk(out, bpe, dvae):
+    """A run whose files may be no larger than a checkpoint's header."""
+    runtime = distributed("dalle")
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    train(job_of("dalle", bpe, dvae, meta=True), CONFIG, out, runtime=runtime, seed=0)
+
+
+def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_is_whole(tmp_path, bpe, dvae):
+    together(2, run, tmp_path, False, 2, bpe, dvae)
+    place = tmp_path / "dalle.checkpoint"
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    with pytest.raises(OSError, match="step-000000006 cannot be written .*File too large") as error:
+        together(2, on_a_full_disk, tmp_path, bpe, dvae)
+    assert "\n" not in str(error.value)
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    together(2, run, tmp_path, True, None, bpe, dvae)
 
 
 # ---- errors -----------------------------------------------------------------------------

@@ -195,7 +195,7 @@ FLOORS = """
 """.split()
 APART = {
     "world": {"minidalle"},
-    "datasets": {"minidalle", "words", "world", "weights"},
+    "datasets": {"minidalle", "files", "words", "world", "weights"},
 }  # know no chapter
 
 

@@ -25,8 +25,7 @@ from minidalle.dalle2.decoder import Decoder, decode
 from minidalle.dalle2.edit import redraw
 from minidalle.dalle2.prior import Prior, draw_embeddings
 from minidalle.dalle2.upsample import Upsampler, upsample
-from minidalle.pipeline import check_finite
-from minidalle.sampling import MOST_GUIDANCE, check_numbers
+from minidalle.sampling import MOST_GUIDANCE, check_finite, check_numbers
 
 STEPS, PRIOR_STEPS, UP_STEPS = 25, 25, 5
 GUIDANCE, PRIOR_GUIDANCE = 2.0, 1.0

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.distributed import checkpoint as dcp
 
 from minidalle.files import folder_beside, whole_file
-from minidalle.runtime import Checkpoint
+from minidalle.runtime import Checkpoint, checked
 
 ABOUT = "about.json"
 
@@ -42,7 +42,12 @@ class ShardedCheckpoint(Checkpoint):
             places = [part]
             dist.broadcast_object_list(places)
             writer = dcp.HuggingFaceStorageWriter(str(places[0]), save_distributed=True)
-            dcp.save({name: t.contiguous() for name, t in tensors.items()}, storage_writer=writer)
+            whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            try:
+                dcp.save(whole, storage_writer=writer)
+            except dcp.api.CheckpointException as error:  # in every process; no Exception
+                why = [failure[0] for failure in error.failures.values()]
+                raise OSError(f"{folder} cannot be written ({why[0]})") from None
             dist.barrier()
             if part:
                 self.publish(part, folder, about)
@@ -85,12 +90,16 @@ class ShardedCheckpoint(Checkpoint):
 
     def about(self) -> dict:
         """Its header; errors as in `there`."""
-        return self.there()[1]
+        folder, about = self.there()
+        return checked(about, folder)
 
     def fill(self, tensors: dict[str, Tensor]) -> None:
         """Read it into these tensors or shards, however many processes wrote it."""
         folder, _ = self.there()
-        dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
+        try:
+            dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
+        except dcp.api.CheckpointException:
+            raise ValueError(f"{folder} belongs to a model of another size") from None
 
     def delete(self) -> None:
         """Remove it, if there is one."""
@@ -118,5 +127,5 @@ def fault(folder: Path) -> str | None:
         sizes = json.loads((folder / ABOUT).read_text())["files"].items()
         torn = [name for name, size in sizes if (folder / name).stat().st_size != size]
         return f"{torn[0]} is truncated" if torn else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         return str(error)

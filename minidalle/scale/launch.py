@@ -76,15 +76,17 @@ def settle(args, checkpoint: Checkpoint, runtime: Runtime) -> list[str]:
         args.resume = False
         news.append(f"there is no checkpoint in {args.out} yet: the training begins")
     if args.resume:
-        begun = checkpoint.about().get("run", {})
+        about = checkpoint.about()
+        begun = about["run"]
         if args.start and real_name(args.start) != begun.get("start"):
             raise ValueError(f"{checkpoint.path} did not begin with --start {args.start}")
-        args.start = begun.get("start")  # by name, for the record: the weights are long past it
+        start = begun.get("start")  # by name, for the record: the weights are long past it
+        args.start = start if isinstance(start, str) else None
         if runtime.world_size == 1:
             if args.bf16 and not begun.get("bf16"):
                 news.append("the training began without --bf16: it stays so")
-            args.bf16 = begun.get("bf16", args.bf16)
-        if others := differences(rounding(args, runtime), checkpoint.about().get("rounding", {})):
+            args.bf16 = bool(begun.get("bf16"))
+        if others := differences(rounding(args, runtime), about["rounding"]):
             news.append(
                 f"the training began with {', '.join(others)}: sums are rounded differently, so "
                 "the last digits may not be those of a run that never stopped"
