@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
+from itertools import chain
 from math import prod
 from pathlib import Path
 from reprlib import repr as brief  # foreign values: cut short, and what is not printable escaped
@@ -20,11 +21,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from minidalle.files import whole_file
 from minidalle.words import shown
 
-MOST_COMPUTED = 2**28  # bytes of masks and schedules, which no file holds; the paper's take 5 MB
+LARGEST_PICTURE = 4096  # pixels a side; also more than all other sizes that no tensor has
 Shapes = Mapping[str, tuple[int, ...]]
 Config = TypeVar("Config")
 Model = TypeVar("Model", bound=nn.Module)
@@ -165,7 +167,7 @@ def load(path: Path, kind: type[Model]) -> Model:
 
     kind: the model's class, such as `DVAE`, with a `config_class`. Raises ValueError or
     FileNotFoundError, in one sentence, if the file is missing, damaged or of another kind. What
-    its header says is compared with its tensors before memory is used for it.
+    its header says is compared with its tensors before they are read.
     """
     about = read_about(path)
     if about.get("model") != kind.__name__:
@@ -173,7 +175,8 @@ def load(path: Path, kind: type[Model]) -> Model:
         raise ValueError(f"{path} holds a {found}, not a {kind.__name__}")
     with safe_open(path, framework="pt") as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
-        most = max(2**16, sum(map(prod, shapes.values())))  # no size is above what the file holds
+        # The longest side of a tensor is the largest of a model's sizes, or it is of a picture.
+        most = max(LARGEST_PICTURE, *chain(*shapes.values(), [0]))
         config = config_from(kind.config_class, about.get("config"), path, most)
         try:
             return build(kind, config, shapes, file.get_tensor)
@@ -187,9 +190,14 @@ def build(kind: type[Model], config: Any, shapes: Shapes, read: Callable[[str], 
     shapes: those of the tensors, by name; `read` returns each. Raises ValueError, with a reason
     for the end of a sentence, if the tensors are not exactly those of such a model, or not finite.
     """
-    check_shapes(kind, config, shapes)
-    model = made(kind, config)
-    for name, own in model.state_dict().items():
+    model = unfilled(kind, config, shapes)
+    state = model.state_dict()
+    wanted = shapes_of(state)
+    for name in sorted(wanted.keys() | shapes.keys()):
+        found, right = shapes.get(name, "missing"), wanted.get(name, "missing")
+        if found != right:
+            raise ValueError(f"{shown(name)} is {found} and should be {right}")
+    for name, own in state.items():
         tensor = read(name)
         if not (tensor.is_floating_point() or tensor.dtype == own.dtype):
             raise ValueError(f"{name} holds {tensor.dtype}, not {own.dtype}")
@@ -199,11 +207,16 @@ def build(kind: type[Model], config: Any, shapes: Shapes, read: Callable[[str], 
     return model.eval().requires_grad_(False)
 
 
-def check_shapes(kind: type[Model], config: Any, shapes: Shapes) -> None:
-    """Raise ValueError unless a model of this config has tensors of just these names and shapes.
+def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
+    """The shape of each tensor, by its name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
-    The model is made without memory, on the meta device, and only until it has twice as many values
-    as the tensors: nobody waits for 20 000 layers to be made.
+
+def unfilled(kind: type[Model], config: Any, shapes: Shapes) -> Model:
+    """A model whose parameters are allocated, but not yet given values.
+
+    It is given up as soon as it has twice as many values as these tensors, so that nobody waits
+    for 20 000 layers; raises ValueError, with a reason, then and if no model has this config.
     """
     values = 2 * sum(map(prod, shapes.values()))
 
@@ -215,23 +228,26 @@ def check_shapes(kind: type[Model], config: Any, shapes: Shapes) -> None:
 
     hook = register_module_parameter_registration_hook(count)
     try:
-        with torch.device("meta"):
-            model = made(kind, config)
-    finally:
-        hook.remove()
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    for name in sorted(wanted.keys() | shapes.keys()):
-        found, right = shapes.get(name, "missing"), wanted.get(name, "missing")
-        if found != right:
-            raise ValueError(f"{shown(name)} is {found} and should be {right}")
-    computed = sum(b.nbytes for name, b in model.named_buffers() if name not in wanted)
-    if computed > MOST_COMPUTED:
-        raise ValueError(f"{computed:.0e} bytes of masks would have to be computed")
-
-
-def made(kind: type[Model], config: Any) -> Model:
-    """A new model; raises ValueError, with a reason, if it cannot have this config."""
-    try:
-        return kind(config)
+        with Unfilled():
+            return kind(config)
     except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError((str(error) or type(error).__name__).splitlines()[0]) from None
+    finally:
+        hook.remove()
+
+
+class Unfilled(TorchFunctionMode):
+    """Leaves random initial values out. Memory that is not written to is not used.
+
+    (A model on the meta device has no memory at all, but arithmetic there imports torch's
+    compiler, which takes two seconds.)
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function.__name__ in ("normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        if function in (torch.rand, torch.randn):
+            kwargs.pop("generator", None)
+            function = torch.empty
+        return function(*args, **kwargs)

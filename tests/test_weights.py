@@ -232,13 +232,15 @@ def test_no_number_in_a_header_is_believed(tmp_path, model):
     assert time.process_time() - begin < 5
 
 
-def test_masks_that_no_memory_holds_are_not_made(tmp_path):
-    config = DALLEConfig(10, 5, 7, 1000, width=2, depth=1, heads=1)
-    with torch.device("meta"):
-        model = DALLE(config)
-    tensors = {name: torch.zeros(tensor.shape) for name, tensor in model.state_dict().items()}
-    weights.save(tmp_path / "a", model, tensors)
-    assert "bytes of masks" in refused(tmp_path / "a", DALLE)
+@pytest.mark.parametrize("large", [{"grid": 64}, {"text_len": 5000}, {"kernel": 999}], ids=str)
+def test_masks_that_would_fill_the_memory_are_not_made(tmp_path, large):
+    """Not even if there are tensors of these sizes."""
+    weights.save(tmp_path / "a", MODELS["DALLE"]())
+    tensors, about = weights.read_tensors(tmp_path / "a")
+    about["config"] |= large
+    tensors["spare"] = torch.zeros(5000)
+    weights.write_tensors(tmp_path / "a", tensors, about)
+    assert "at most" in refused(tmp_path / "a", DALLE)
 
 
 def test_what_is_not_finite_is_neither_saved_nor_loaded(tmp_path, model):

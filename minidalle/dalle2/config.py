@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from minidalle.config import TrainConfig, multiple
+from minidalle.config import LONGEST, TrainConfig, at_most, multiple
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class PriorConfig:
 
     def __post_init__(self) -> None:
         multiple("width", self.width, self.heads, "heads")
+        at_most("text_len", self.text_len, LONGEST)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class ARPriorConfig:
 
     def __post_init__(self) -> None:
         multiple("width", self.width, self.heads, "heads")
+        at_most("text_len + components", self.text_len + self.components, LONGEST)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig
 from minidalle.openai.pickles import read_foreign
-from minidalle.weights import build
+from minidalle.weights import build, shapes_of
 from minidalle.words import shown
 
 # Name parts added by DataParallel, torch.compile, FSDP and activation checkpointing.
@@ -30,8 +30,7 @@ def load_clip(path: Path) -> CLIP:
     for name in ("input_resolution", "context_length", "vocab_size"):  # implied by shapes
         theirs.pop(name, None)
     try:
-        shapes = {name: tuple(tensor.shape) for name, tensor in theirs.items()}
-        return build(CLIP, config_of(theirs), shapes, theirs.__getitem__)
+        return build(CLIP, config_of(theirs), shapes_of(theirs), theirs.__getitem__)
     except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         reason = shown(str(error))
         raise ValueError(f"{path} is not one of OpenAI's CLIPs ({reason})") from None

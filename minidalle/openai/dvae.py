@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from minidalle.config import DVAEConfig
 from minidalle.dvae import DVAE, ResBlock
 from minidalle.openai.pickles import read_foreign
-from minidalle.weights import build
+from minidalle.weights import build, shapes_of, unfilled
 from minidalle.words import shown
 
 
@@ -18,33 +17,31 @@ def load_dvae(encoder: Path, decoder: Path) -> DVAE:
 
     Raises ValueError or FileNotFoundError, in one sentence, for any other files.
     """
-    theirs = {"encoder": read_foreign(encoder), "decoder": read_foreign(decoder)}
+    theirs = {f"encoder.{name}": tensor for name, tensor in read_foreign(encoder).items()}
+    theirs |= {f"decoder.{name}": tensor for name, tensor in read_foreign(decoder).items()}
     try:
         config, tensors = _config_of(theirs), {}
-        with torch.device("meta"):  # without memory, for the names of its layers
-            model = DVAE(config)
+        model = unfilled(DVAE, config, shapes_of(theirs))
         names = {layer: name for name, layer in model.named_modules()}
         for layer, part, name in _layers(model):
             for ours, end in ("weight", "w"), ("bias", "b"):
-                tensors[f"{names[layer]}.{ours}"] = theirs[part].pop(f"blocks.{name}.{end}")
-        if left := [*theirs["encoder"], *theirs["decoder"]]:
-            raise KeyError(left[0])
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        return build(DVAE, config, shapes, tensors.__getitem__)
-    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+                tensors[f"{names[layer]}.{ours}"] = theirs.pop(f"{part}.blocks.{name}.{end}")
+        if theirs:
+            raise KeyError(next(iter(theirs)))
+        return build(DVAE, config, shapes_of(tensors), tensors.__getitem__)
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(
             f"{encoder} and {decoder} are not OpenAI's encoder and decoder ({shown(str(error))})"
         ) from None
 
 
-def _config_of(theirs: dict[str, dict[str, Tensor]]) -> DVAEConfig:
+def _config_of(theirs: dict[str, Tensor]) -> DVAEConfig:
     """The sizes, from the shapes of the tensors."""
-    encoder, decoder = theirs["encoder"], theirs["decoder"]
     return DVAEConfig(
-        codebook_size=len(encoder["blocks.output.conv.w"]),
-        width=len(encoder["blocks.input.w"]),
-        blocks=sum(name.startswith("blocks.group_1.") for name in encoder) // 8,
-        code_width=len(decoder["blocks.input.w"]),
+        codebook_size=len(theirs["encoder.blocks.output.conv.w"]),
+        width=len(theirs["encoder.blocks.input.w"]),
+        blocks=sum(name.startswith("encoder.blocks.group_1.") for name in theirs) // 8,
+        code_width=len(theirs["decoder.blocks.input.w"]),
     )
 
 
