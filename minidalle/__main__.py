@@ -170,7 +170,10 @@ def parser() -> argparse.ArgumentParser:
         "--lr", type=positive, metavar="RATE", help="peak learning rate (as in the preset)"
     )
     train.add_argument(
-        "--batch-size", type=at_least_one, metavar="B", help="examples in a step (as in the preset)"
+        "--batch-size",
+        type=limited(int, 1, 2**16),
+        metavar="B",
+        help="examples in a step (as in the preset)",
     )
     train.add_argument(
         "--workers",

@@ -289,6 +289,7 @@ def bench(args) -> None:
     from minidalle.bench import paths as chapter
     from minidalle.bench import timing, transformer
     from minidalle.runtime import SingleProcess
+    from minidalle.scale import launch
     from minidalle.scale.launch import find_device, tuning
 
     config = find_preset(args.preset).dalle if args.preset else transformer.MIDDLE
@@ -299,7 +300,11 @@ def bench(args) -> None:
     )
     text = around_marks(args.into) if args.into else None  # fail now, not after half an hour
     paths = BENCHES if args.path == "all" else [args.path]
-    rows = [row.figures() for path in paths for row in chapter.BENCHES[path](asked)]
+    rows = []
+    for path in paths:
+        each = launch.STATE if path == "train" else 4  # bytes for a parameter
+        with launch.while_it_fits(runtime.device, each), launch.explaining_lack_of_memory():
+            rows += [row.figures() for row in chapter.BENCHES[path](asked)]
     threads = torch.get_num_threads()
     printed = (
         f"{today()}, {machine()}, {args.device}, {threads} of its threads\n\n{timing.table(rows)}\n"

@@ -72,11 +72,13 @@ def train_model(args) -> None:
     from minidalle.scale.ahead import Ahead
     from minidalle.scale.attention import fast_attention
     from minidalle.scale.launch import (
-        check_memory,
+        check_activations,
+        check_transformer,
         explaining_lack_of_memory,
         make_runtime,
         rounding,
         settle,
+        while_it_fits,
     )
 
     row = MODELS[args.model]
@@ -91,8 +93,11 @@ def train_model(args) -> None:
             config, lr=args.lr or config.lr, batch_size=args.batch_size or config.batch_size
         )
         if args.model == "dalle":
-            check_memory(sizes, config, runtime, args)
-        job = make_job(args, row, sizes, config, runtime)
+            check_transformer(sizes, config, runtime, args)
+        with while_it_fits(runtime.device), explaining_lack_of_memory():
+            job = make_job(args, row, sizes, config, runtime)
+        if args.model != "dalle" and not args.recompute:
+            check_activations(job, config, runtime, args.bf16)
         fast_attention(job.model)  # the same numbers, faster
         if args.workers:
             own = [share_of(runtime, config.batch_size, i) for i in range(args.grad_accum_steps)]

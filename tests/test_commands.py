@@ -28,6 +28,7 @@ from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.commands import table, valid
 from minidalle.files import only_one
+from minidalle.models import MODELS
 from minidalle.scale import launch
 
 T = 16
@@ -604,6 +605,34 @@ def test_a_closed_pipe(tmp_path):
                                stderr=subprocess.PIPE)  # fmt: skip
     process.stdout.close()
     assert process.stderr.read() == b"" and process.wait() == 1
+
+
+# ---- memory -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model, fits", [("dvae", True), ("clip", True), ("dalle", False)])
+def test_what_does_not_fit_is_refused_with_what_would(
+    photos, copy, refused, monkeypatch, model, fits
+):
+    """Of the same run, with a machine of less and less memory."""
+    words = ["train", model, "--preset", "speck", "--data", photos, "--out", copy, "--overwrite"]
+    before = {path: path.read_bytes() for path in copy.iterdir()}
+    monkeypatch.setattr(launch, "memory_here", lambda device: 1e4)
+    said = refused(*words, "--steps", "1")
+    assert "million parameters" in said or "GB more than it has" in said
+    if fits:
+        size = sum(p.numel() for p in weights.load(copy / f"{model}.safetensors",
+                                                   MODELS[model].kind).parameters())  # fmt: skip
+        monkeypatch.setattr(launch, "memory_here", lambda device: 99 * size)
+        said = refused(*words, "--steps", "1", "--batch-size", "4096")
+        assert "of the 4096 examples at a time" in said and " would fit, with" in said
+    assert {path: path.read_bytes() for path in copy.iterdir()} == before
+    monkeypatch.undo()
+
+
+def test_a_bench_that_does_not_fit(refused, monkeypatch):
+    monkeypatch.setattr(launch, "memory_here", lambda device: 1e5)
+    assert "this model has more than" in refused("bench", "train")
 
 
 # ---- words that nobody expects ----------------------------------------------------------

@@ -1,11 +1,13 @@
 """From the options of `minidalle train` to a runtime: device and processes."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from minidalle.config import Preset, TrainConfig
 from minidalle.files import real_name
@@ -13,7 +15,9 @@ from minidalle.models import Row
 from minidalle.runtime import Checkpoint, Runtime, SingleProcess, share_of
 from minidalle.scale.blocks import bf16_speed, tune_blocks
 from minidalle.scale.plan import GPU, Layout, refuse_what_does_not_fit
-from minidalle.training import differences
+from minidalle.training import Job, differences
+
+STATE = 20  # bytes for a parameter: itself, its gradient, two moments and its average
 
 
 def make_runtime(args, row: Row) -> Runtime:
@@ -127,18 +131,26 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> None:
+# ---- memory -----------------------------------------------------------------------------
+
+
+def memory_here(device: torch.device) -> float:
+    """Bytes that this process can have: a GPU's, or its share of the machine's; ∞ if unknown."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return pages / at_least("LOCAL_WORLD_SIZE", 1, "1")
+    return math.inf
+
+
+def check_transformer(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> None:
     """Raise ValueError if the transformer will not fit, by how much, and what would help."""
-    if runtime.device.type == "cuda":
-        here, each = torch.cuda.get_device_properties(runtime.device).total_memory, "GPU"
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        processes = at_least("LOCAL_WORLD_SIZE", 1, "1")
-        here, each = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / processes, "process"
-    else:
-        return
+    here = memory_here(runtime.device)
     images = len(range(config.batch_size)[share_of(runtime, config.batch_size)])
     share = args.share if runtime.world_size > 1 else "ddp"
     layout = Layout(runtime.world_size, share, runtime.shard_size, images, args.recompute)
+    each = "GPU" if runtime.device.type == "cuda" else "process"
     try:
         refuse_what_does_not_fit(
             sizes.dalle, config.batch_size, GPU(0, here / 1e9, 0), layout, each
@@ -148,6 +160,67 @@ def check_memory(sizes: Preset, config: TrainConfig, runtime: Runtime, args) -> 
             f"{error} in `minidalle plan`; here --grad-accum-steps lowers the number of "
             "images at a time, and torchrun adds GPUs"
         ) from None
+
+
+@contextmanager
+def while_it_fits(device: torch.device, each: int = STATE) -> Iterator[None]:
+    """Raise ValueError once more parameters have been made than fit with `each` bytes for one.
+
+    So a model that is far too large is given up before it fills the memory.
+    """
+    here = memory_here(device)
+    left = here / each
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal left
+        left -= 0 if parameter is None or parameter.is_meta else parameter.numel()
+        if left < 0:
+            raise ValueError(
+                f"this model has more than {here / each / 1e6:.3g} million parameters, which is "
+                f"what fits into {here / 1e9:.1f} GB with {each} bytes for each"
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def check_activations(job: Job, config: TrainConfig, runtime: Runtime, bf16: bool) -> None:
+    """Raise ValueError if what a step keeps for its gradient will not fit, and say what would.
+
+    What is kept for each example is measured, in the forward pass of two of them.
+    """
+    if runtime.device.type != "cpu" or config.batch_size < 2:
+        return  # a GPU says itself that it is full, before anything else suffers
+    mine = share_of(runtime, config.batch_size)
+    count, here = mine.stop - mine.start, memory_here(runtime.device)
+    each = kept_bytes(job, 2) / (4 if bf16 else 2)
+    state = STATE * sum(p.numel() for p in job.model.parameters()) / runtime.shard_size
+    if state + each * count <= here:
+        return
+    fit = int(max(0, here - state) / each)
+    raise ValueError(
+        f"{job.name} needs {state / 1e9:.1f} GB and {each / 1e9:.2g} GB for each of the {count} "
+        f"examples at a time, more than the {here / 1e9:.1f} GB that there are: {fit} would fit, "
+        "with --grad-accum-steps or a smaller --batch-size"
+    )
+
+
+def kept_bytes(job: Job, examples: int) -> int:
+    """How many bytes the loss of some examples keeps for its gradient, parameters left out."""
+    kept = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+        return tensor
+
+    batch = job.batch(0, slice(0, examples))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss, _ = job.loss(job.model, batch, 0.0, lambda rows: rows)
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 @contextmanager
