@@ -193,7 +193,10 @@ FLOORS = """
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
     dalle2_measures bench course commands commands_dalle2 commands_train commands_course __main__
 """.split()
-APART = {"world": {"minidalle"}, "datasets": {"minidalle", "world", "weights"}}  # know no chapter
+APART = {  # know no chapter
+    "world": {"minidalle"},
+    "datasets": {"minidalle", "files", "world", "weights"},
+}
 
 
 def imports_of(path: Path) -> set[str]:
