@@ -108,11 +108,9 @@ class TooLarge(ValueError):
 
 def read_at_most(path: str | Path, most: int) -> bytes:
     """The content of a file; raises TooLarge, in a few words, if it has more than `most` bytes."""
-    with open(path, "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+    if os.path.getsize(path) > most:
         raise TooLarge(f"more than {most} bytes")
-    return content
+    return Path(path).read_bytes()
 
 
 def real_name(path: Path | str) -> str:

@@ -1,22 +1,28 @@
 """Where pictures come from: batches as pure functions."""
 
+import io
 import re
 from random import Random
 
 import numpy as np
 import pytest
 import torch
+from toys import emoji_samples, write_shard
 
+from minidalle.__main__ import main
 from minidalle.datasets import (
     Abilities,
     Pictures,
     Scenes,
     draw_batch,
     emoji_pictures,
+    folder_pictures,
     open_data,
     shares,
     to_tensor,
 )
+from minidalle.datasets.pictures import read_picture
+from minidalle.datasets.shards import Shard
 from minidalle.world import scenes
 from minidalle.world.abilities import ABILITIES
 from minidalle.world.judge import differences
@@ -123,3 +129,28 @@ def test_unknown_and_empty_data(tmp_path):
         open_data("kittens")
     with pytest.raises(ValueError, match="holds no picture NAME.png with a caption NAME.txt"):
         open_data(str(tmp_path))
+
+
+EVIL, HARMLESS = "\x1b]0;owned\x07\x9b2J\u202e", r"\x1b]0;owned\x07\x9b2J\u202e"
+
+
+def test_foreign_names_reach_no_terminal_raw(tmp_path, caplog, capsys):
+    """Escape sequences could change its title or screen; other alphabets stay as they are."""
+    picture, said, photos = emoji_samples(1)[0][1]["png"], {"txt": b"a star"}, tmp_path / EVIL
+    samples = [(f"圆{EVIL}", said | {"png": b"?"}), (f"{EVIL}.5", said | {"png": b"?"})]
+    write_shard(tmp_path / "a.tar", [*samples, (EVIL, said), ("κύκλος", {"png": picture})])
+    Shard(tmp_path / "a.tar").read(0)
+    photos.mkdir()
+    for name in (f"κύκλος{EVIL}.png", "a.png", "a.txt"):
+        (photos / name).write_bytes(said["txt"] if name == "a.txt" else picture)
+    folder_pictures(photos, 8)
+    (tmp_path / f"{EVIL}.tar").write_bytes(b"?")
+    Shard(tmp_path / f"{EVIL}.tar")
+    assert main(["train", "bpe", "--out", "o", "--data", f"{EVIL}.tar"]) == 2
+    with pytest.raises(ValueError, match="is not a picture in PNG, JPEG, WEBP") as refused:
+        read_picture(io.BytesIO(b"?"), EVIL)
+    told = [*caplog.messages, *capsys.readouterr().err.splitlines(), str(refused.value)]
+    assert len(told) == 8 and all(line.isprintable() for line in told)
+    assert "".join(told).count(HARMLESS) == 8
+    for readable in ("sample κύκλος is left out", f"圆{HARMLESS}", f"κύκλος{HARMLESS}.png"):
+        assert readable in "".join(told)
