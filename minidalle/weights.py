@@ -131,6 +131,12 @@ def fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether there is neither NaN nor infinity in it."""
+    # If the sum is finite, everything is, and a sum takes a quarter of the time; it may overflow.
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
+
+
 def save(
     path: Path,
     model: nn.Module,
@@ -147,7 +153,7 @@ def save(
     if half:
         tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
     for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
+        if not is_finite(tensor):
             raise FloatingPointError(f"{path} is not written: its {name} would not be finite")
     # From the config, because sharding renames the model's class.
     name = type(model.config).__name__.removesuffix("Config")
@@ -194,7 +200,7 @@ def build(kind: type[Model], config: Any, shapes: Shapes, read: Callable[[str], 
         if not (tensor.is_floating_point() or tensor.dtype == own.dtype):
             raise ValueError(f"{name} holds {tensor.dtype}, not {own.dtype}")
         own.copy_(tensor)
-        if not torch.isfinite(own).all():
+        if not is_finite(own):
             raise ValueError(f"{name} is not finite")
     return model.eval().requires_grad_(False)
 

@@ -211,8 +211,11 @@ def test_a_damaged_file_gives_a_valid_model_or_one_sentence(tmp_path, model):
     said = set()
     for _ in range(100):
         path.write_bytes(toys.damaged_bytes(content, rng))
-        said.add(toys.one_sentence(load, path))
-    assert len(said) > 10
+        said.add(toys.one_sentence(load, path) or "")
+        if "" in said:
+            assert all(tensor.isfinite().all() for tensor in load(path).state_dict().values())
+            said.remove("")
+    assert any("is not finite" in words for words in said) and len(said) > 10
 
 
 def test_no_number_in_a_header_is_believed(tmp_path, model):
