@@ -27,6 +27,7 @@ from minidalle.files import whole_file
 from minidalle.words import shown
 
 LARGEST_PICTURE = 4096  # pixels a side; also more than all other sizes that no tensor has
+FLOATS = torch.float64, torch.float32, torch.float16, torch.bfloat16  # in which weights are stored
 Shapes = Mapping[str, tuple[int, ...]]
 Config = TypeVar("Config")
 Model = TypeVar("Model", bound=nn.Module)
@@ -197,7 +198,7 @@ def build(kind: type[Model], config: Any, shapes: Shapes, read: Callable[[str], 
             raise ValueError(f"{shown(name)} is {found} and should be {right}")
     for name, own in state.items():
         tensor = read(name)
-        if not (tensor.is_floating_point() or tensor.dtype == own.dtype):
+        if tensor.dtype not in (*FLOATS, own.dtype):
             raise ValueError(f"{name} holds {tensor.dtype}, not {own.dtype}")
         own.copy_(tensor)
         if not is_finite(own):

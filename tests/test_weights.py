@@ -272,7 +272,7 @@ def test_half_precision_that_overflows_is_not_saved(tmp_path):
 def test_only_floating_point_numbers_are_weights(tmp_path, model):
     weights.save(tmp_path / "a", model)
     tensors, about = weights.read_tensors(tmp_path / "a")
-    for dtype in "bool uint8 int8 int16 int32 int64 complex64".split():
+    for dtype in "bool uint8 int8 int16 int32 int64 complex64 float8_e5m2".split():
         name = Random(dtype).choice(sorted(tensors))
         wrong = tensors | {name: tensors[name].to(getattr(torch, dtype))}
         weights.write_tensors(tmp_path / "a", wrong, about)
