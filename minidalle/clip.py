@@ -293,7 +293,7 @@ def features(encode: Callable[[Tensor], Tensor], inputs: Tensor, chunk: int = 25
 
 
 def rerank(
-    clip: CLIP, captions: Tensor, images: Tensor, keep: int, chunk: int = 256
+    clip: CLIP, captions: Tensor, images: Tensor, keep: int, chunk: int = 32
 ) -> tuple[Tensor, Tensor]:
     """The `keep` of M pictures nearest to one caption (Ramesh et al. 2021, section 2.6).
 
@@ -307,8 +307,11 @@ def rerank(
     if len(text) != 1:
         raise ValueError(f"expected the ids of one caption, (T,), got {tuple(captions.shape)}")
     caption = features(clip.encode_text, text)[0]
-    # Not a matrix product, whose rounding may depend on the row: equal pictures get equal scores.
-    cosines = (features(clip.encode_image, images, chunk) * caption).sum(-1)  # (M,)
+    # The rounding of a matrix product depends on how many rows it has. All chunks have as many, so
+    # the score of a picture, and hence the order, does not depend on how many others there are.
+    filled = torch.cat([images, images[:1].expand(-len(images) % chunk, -1, -1, -1)])
+    found = features(clip.encode_image, filled, chunk)[: len(images)]
+    cosines = (found * caption).sum(-1)  # (M,); no matrix product, for the same reason
     indices = cosines.argsort(descending=True, stable=True)[:keep]
     return indices, cosines[indices]
 

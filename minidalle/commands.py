@@ -131,7 +131,9 @@ def caption(args) -> None:
         captions = [line for line in captions if line]
     else:
         folder = args.weights or DATA / args.preset
-        captions = vocabulary.captions(weights.read_about(folder / "clip.safetensors")["data"])
+        captions = vocabulary.captions(
+            weights.read_about(folder / "clip.safetensors").get("data", "")
+        )
     if not captions:
         raise ValueError("there are no captions to choose among: name a file of some with --among")
     picture = to_tensor(open_picture(args.picture, clip.config.image_size)[None])

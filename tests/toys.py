@@ -155,12 +155,16 @@ def edited(header: dict, rng: Random) -> str:
 
 
 def damaged_bytes(content: bytes, rng: Random) -> bytes:
-    """A file cut off, or with some bits of it flipped, half of the time near its beginning."""
-    if rng.random() < 0.2:
+    """A file cut off, or with a stretch of ones, or with some bits flipped near its beginning."""
+    how, spoilt = rng.randrange(4), bytearray(content)
+    if how == 0:
         return content[: rng.randrange(len(content))]
-    spoilt, reach = bytearray(content), rng.choice([len(content), min(2000, len(content))])
+    if how == 1:
+        start = rng.randrange(len(content))
+        spoilt[start : start + 64] = b"\xff" * len(spoilt[start : start + 64])
+        return bytes(spoilt)
     for _ in range(rng.choice([1, 1, 4, 99])):
-        spoilt[rng.randrange(reach)] ^= 1 << rng.randrange(8)
+        spoilt[rng.randrange(min(2000, len(content)))] ^= 1 << rng.randrange(8)
     return bytes(spoilt)
 
 
