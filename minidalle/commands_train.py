@@ -96,8 +96,8 @@ def train_model(args) -> None:
             check_transformer(sizes, config, runtime, args)
         with while_it_fits(runtime.device), explaining_lack_of_memory():
             job = make_job(args, row, sizes, config, runtime)
-        if args.model != "dalle" and not args.recompute:
-            check_activations(job, config, runtime, args.bf16)
+            if args.model != "dalle" and not args.recompute:
+                check_activations(job, config, runtime, args.bf16)
         fast_attention(job.model)  # the same numbers, faster
         if args.workers:
             own = [share_of(runtime, config.batch_size, i) for i in range(args.grad_accum_steps)]

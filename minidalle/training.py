@@ -148,7 +148,7 @@ class State:
     def not_finite(self, tensors: Numbers) -> str | None:
         """The first tensor that is not finite, in this or another process."""
         shards = ((name, getattr(t, "to_local", lambda t=t: t)()) for name, t in tensors.items())
-        bad = next((name for name, shard in shards if not shard.isfinite().all()), None)
+        bad = next((name for name, shard in shards if not weights.is_finite(shard)), None)
         return (bad or "a tensor") if self.runtime.any_rank(bad is not None) else None
 
     @torch.no_grad()
