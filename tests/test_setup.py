@@ -87,6 +87,17 @@ def test_docs_name_only_targets_that_exist():
     assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
+def test_each_promise_names_tests_that_exist():
+    """A promise is a list item; those of what is not noticed need no test."""
+    text = (ROOT / "docs" / "promises.md").read_text("utf-8")
+    promises = [line for line in text.splitlines() if line.startswith("- ")]
+    for line in promises:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", line)
+        assert named or "not noticed" in line, line
+        for file, test in named:
+            assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text("utf-8"), test
+
+
 def test_the_readme_is_two_screens_and_its_map_is_whole():
     readme = (ROOT / "README.md").read_text("utf-8")
     assert len(readme.splitlines()) <= 120
