@@ -196,6 +196,7 @@ def ranked(
     grid, device = models.dalle.config.grid, models.device
     chunks = codes.to(device).view(-1, grid, grid).split(CHUNK)
     pictures = torch.cat([models.dvae.decode(part) for part in chunks])
+    check_finite("the pictures", pictures)
     clock.append(time.perf_counter())
 
     bpe, clip = ranker or (models.bpe, models.clip)
@@ -204,7 +205,7 @@ def ranked(
     shown = resized(pictures, clip.config.image_size).to(judge)
     order, scores = rerank(clip, question, shown, keep)
     clock.append(time.perf_counter())
-    check_finite(pictures, scores)
+    check_finite("CLIP's scores", scores)
 
     tokens = models.bpe.tokens(caption)[: models.dalle.config.text_len - 1]
     stages = [sampling_seconds, *(end - begin for begin, end in zip(clock, clock[1:]))]

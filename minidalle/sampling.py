@@ -188,11 +188,10 @@ def check_numbers(candidates: int, keep: int, seed: int) -> None:
         raise ValueError(f"the seed must be from 0 to {2**32 - 1}, not {seed}")
 
 
-def check_finite(pictures: Tensor, scores: Tensor) -> None:
-    """Raise FloatingPointError unless pictures and CLIP's scores are numbers."""
-    for what, numbers in (("the pictures", pictures), ("CLIP's scores", scores)):
-        if not numbers.isfinite().all():
-            raise not_finite(what)
+def check_finite(what: str, numbers: Tensor) -> None:
+    """Raise FloatingPointError, about `what`, unless they all are."""
+    if not numbers.isfinite().all():
+        raise not_finite(what)
 
 
 def not_finite(what: str) -> FloatingPointError:

@@ -23,6 +23,19 @@ def test_candidates_do_not_depend_on_the_chunk(shipped, monkeypatch):
     assert whole.scores.tolist() == sorted(whole.scores.tolist(), reverse=True)
 
 
+@pytest.mark.parametrize("part, what", [
+    ("dalle", "the transformer's logits"), ("dvae", "the pictures"), ("clip", "CLIP's scores"),
+])  # fmt: skip
+@pytest.mark.parametrize("large", [1e38, float("nan")])
+def test_nothing_is_drawn_from_numbers_that_are_not_finite(shipped, part, what, large):
+    """A file could hold finite weights that overflow in the first product."""
+    models = pipeline.load_pretrained(shipped)
+    for parameter in getattr(models, part).parameters():
+        parameter.fill_(large)
+    with pytest.raises(FloatingPointError, match=f"^{what} are not finite"):
+        pipeline.draw(models, CAPTION, candidates=3, keep=1)
+
+
 def test_pictures_of_the_wrong_size_or_mode(shipped, tmp_path):
     dvae = pipeline.load_pretrained(shipped).dvae
     for shape in [(1, 3, 16, 17), (1, 3, 32, 32), (3, 16, 16), (1, 4, 16, 16), (1, 16, 16, 3)]:

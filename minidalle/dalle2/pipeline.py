@@ -163,11 +163,13 @@ def draw(
                 alike = given.expand(len(streams), -1, -1, -1)
                 pictures.append(redraw(models.decoder, alike, mask, None, *how))
     small = torch.cat(pictures)
+    check_finite("the pictures", small)
     with timed("rerank"):
         order, scores = rerank(clip, text, small, keep)
     with timed("upsamplers"):
         large = enlarge(models, small[order], [generators(seed, int(i), 1)[0] for i in order])
-    check_finite(large, scores)
+    check_finite("CLIP's scores", scores)
+    check_finite("the large pictures", large)
     return Drawing(caption, small, order, scores, large, seconds)
 
 
