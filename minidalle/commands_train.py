@@ -128,8 +128,8 @@ def alone(runtime, out: Path, name: str) -> Iterator[None]:
     with ExitStack() as stack:
         error = None
         if runtime.rank == 0:
-            out.mkdir(parents=True, exist_ok=True)
             try:
+                out.mkdir(parents=True, exist_ok=True)
                 lock = only_one(out / f"{name}.lock", f"{name} in {out} is being trained")
                 stack.enter_context(lock)
             except (ValueError, OSError) as other:

@@ -59,7 +59,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
     Its name cannot be guessed, so nobody can have laid a link there.
     """
-    sweep(path)
+    sweep(path.parent, glob.escape(path.name))
     folder, grip = new_folder(path)
     try:
         yield folder
@@ -82,12 +82,12 @@ def new_folder(path: Path) -> tuple[Path, int | None]:
             return folder, None
 
 
-def sweep(path: Path) -> None:
-    """Remove what dead processes have left of attempts to make `path`."""
-    for folder in path.parent.glob(f".{glob.escape(path.name)}.*{ENDING}"):
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what dead processes have left in a folder of attempts to make files of this name."""
+    for left in folder.glob(f".{name}.*{ENDING}"):
         with suppress(OSError):
-            grip = hold(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+            grip = hold(left)
+            shutil.rmtree(left, ignore_errors=True)
             os.close(grip)
 
 

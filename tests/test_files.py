@@ -43,8 +43,8 @@ def test_a_killed_process_leaves_the_old_file_and_the_next_one_sweeps(tmp_path):
 def test_what_a_living_process_writes_is_not_swept(tmp_path):
     path = tmp_path / "a"
     with whole_file(path) as one, whole_file(path) as other:
-        sweep(path)
-        assert in_a_process(sweep, path) == 0
+        sweep(tmp_path)
+        assert in_a_process(sweep, tmp_path) == 0
         one.write_text("one"), other.write_text("other")
     assert path.read_text() == "one" and list(tmp_path.iterdir()) == [path]  # the last to end
 

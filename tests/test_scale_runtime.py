@@ -291,7 +291,7 @@ def test_what_was_just_saved_is_kept_whatever_lies_beside_it(tmp_path, bpe, dvae
     place = tmp_path / "dalle.checkpoint"
     for step in (7, 8, 9):
         (place / f"step-{step:09}").mkdir(parents=True)
-    (place / ".step-000000002.0.part").mkdir()
+    (place / ".step-000000001.0.part").mkdir()
     together(2, run, tmp_path, False, 1, bpe, dvae, "fsdp", 60, "dalle", 1)
     assert sorted(path.name for path in place.iterdir()) == ["latest", "step-000000002"]
     assert (place / "latest").read_text() == "step-000000002"

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import checkpoint as dcp
 
-from minidalle.files import folder_beside, whole_file
+from minidalle.files import folder_beside, sweep, whole_file
 from minidalle.runtime import Checkpoint, checked
 
 ABOUT = "about.json"
@@ -38,6 +38,7 @@ class ShardedCheckpoint(Checkpoint):
         first = dist.get_rank() == 0
         if first:
             self.path.mkdir(parents=True, exist_ok=True)
+            sweep(self.path)
         with folder_beside(folder) if first else nullcontext() as part:
             places = [part]
             dist.broadcast_object_list(places)

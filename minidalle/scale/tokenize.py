@@ -75,8 +75,7 @@ def tokenize(
         for _ in tqdm(done, total=len(todo), desc="tokenize", unit="shard", disable=None):
             pass
     finally:
-        for path in todo:  # a process that was killed may have left half a file
-            sweep(targets[path])
+        sweep(out, f"*{ENDING}")  # a process that was killed may have left half a file
     counts = Counter(new=len(todo))
     for target in targets.values():
         about = weights.read_about(target)
