@@ -87,8 +87,6 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
     def with_noise(step: int, part: slice, examples: Batch) -> Batch:
         """The images, and Gumbel noise (B, K, h, w), drawn separately for each while it is used."""
         (images,), shape = examples, (config.codebook_size, config.grid, config.grid)
-        if step / train.steps >= terms.hard_from:
-            return images, torch.empty(0)
         device, numbers = images.device, range(train.batch_size)[part]
         streams = [seeded(seed, step, f"noise {n}", device)[1] for n in numbers]
         return images, torch.stack([gumbel_noise(shape, stream) for stream in streams])

@@ -358,6 +358,11 @@ def test_minutes_become_steps(photos, tmp_path, monkeypatch):
     assert train("dvae", photos, tmp_path, "--minutes", "9", "--resume") == 0
 
 
+def test_a_training_may_be_longer_than_its_preset(photos, tmp_path):
+    assert train("dvae", photos, tmp_path, "--steps", "7") == 0  # its preset has five
+    assert train("dvae", photos, tmp_path, "--steps", "9", "--resume") == 0
+
+
 def test_nothing_is_overwritten_unasked(photos, copy, refused, capsys):
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
     for model in ("bpe", "dvae", "clip", "dalle"):
