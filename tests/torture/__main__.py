@@ -12,15 +12,21 @@ from pathlib import Path
 from random import Random
 
 import torch
-from torture import command, damage, things, words
+from torture import command, damage, kills, things, words
 from torture.trial import FAULTS, judge, left_behind, run, state
 
+KINDS = "words", "files", "kills"
 COLUMNS = "tried", "accepted", "refused", "stopped", *FAULTS
 
 
 def one(kind: str, seed: int, number: int, place: Path) -> tuple[str, str, str]:
     """A trial: a column of the table, what was wrong, and what was done."""
     rng, folder = Random(f"{seed} {kind} {number}"), place / "trial"
+    if kind == "kills":
+        try:
+            return kills.trial(place, rng, number)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(place / "things", folder, symlinks=True)
     try:
         if kind == "words":
@@ -32,7 +38,11 @@ def one(kind: str, seed: int, number: int, place: Path) -> tuple[str, str, str]:
         found, said = judge(trial, ended)
         if found not in FAULTS and (left := left_behind(folder)):
             found, said = "left behind", " ".join(left)
-        if found == "refused" and (lost := before.items() - state(folder).items()):
+        if (
+            found == "refused"
+            and trial.outputs == ("", "")
+            and (lost := before.items() - state(folder).items())
+        ):
             found, said = "left behind", f"refused, but changed {sorted(lost)}"
         what = " ".join(f"{name}={value!a}" for name, value in trial.environment.items())
         what += " " + " ".join(short(word) for word in trial.words)
@@ -52,7 +62,7 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="torture", description=__doc__)
     options.add_argument("--minutes", type=float, default=30)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--only", action="append", choices=("words", "files", "kills"))
+    options.add_argument("--only", action="append", choices=KINDS)
     options.add_argument("--number", type=int, help="only this trial")
     options.add_argument("--verbose", action="store_true")
     args = options.parse_args()
@@ -63,8 +73,8 @@ def main() -> int:
         place = Path(place)
         (place / "things").mkdir()
         things.make(place / "things")
-        for kind in args.only or ("words", "files"):
-            end = time.monotonic() + 60 * args.minutes / len(args.only or "ab")
+        for kind in args.only or KINDS:
+            end = time.monotonic() + 60 * args.minutes / len(args.only or KINDS)
             number = args.number or 0
             while time.monotonic() < end:
                 begin = time.monotonic()
@@ -73,11 +83,13 @@ def main() -> int:
                 counts[kind, "tried"] += 1
                 if args.verbose or found in FAULTS:
                     t = time.monotonic() - begin
-                    print(f"{kind} {number}: {found} {t:.1f}: {what}\n      {said[:500]}", flush=True)
+                    print(
+                        f"{kind} {number}: {found} {t:.1f}: {what}\n      {said[:500]}", flush=True
+                    )
                 number += 1
                 if args.number is not None:
                     break
-    for kind in args.only or ("words", "files"):
+    for kind in args.only or KINDS:
         print(kind, *(f"{name} {counts[kind, name]}" for name in COLUMNS))
     return 0
 

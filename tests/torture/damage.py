@@ -56,7 +56,9 @@ def trial(folder: Path, rng: Random) -> tuple[Trial, str]:
     path = rng.choice(files)
     how = spoil(path, folder, rng)
     shared = " shared" in line
-    return Trial(shlex.split(line), things.alone() if shared else {}), f"{path.relative_to(folder)} {how}"
+    return Trial(
+        shlex.split(line), things.alone() if shared else {}
+    ), f"{path.relative_to(folder)} {how}"
 
 
 def spoil(path: Path, folder: Path, rng: Random) -> str:
@@ -76,7 +78,9 @@ def spoil(path: Path, folder: Path, rng: Random) -> str:
         shutil.copy(other, path) if other != path else path.unlink()
         how = f"replaced by {other.relative_to(folder)}"
     else:
-        how = rng.choice(("empty", "missing", "folder", "loop", "/dev/null", "/dev/zero", "/dev/full"))
+        how = rng.choice(
+            ("empty", "missing", "folder", "loop", "/dev/null", "/dev/zero", "/dev/full")
+        )
         path.unlink()
         if how == "empty":
             path.touch()

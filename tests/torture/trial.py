@@ -9,6 +9,7 @@ import re
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from minidalle.scale import launch
 FORK = multiprocessing.get_context("fork")
 MEMORY, DISK = 3 * 2**30, 2**26  # bytes that a command may have, and that a file may have
 PATIENCE, GRACE = 5, 30  # seconds before a command is asked to stop, and then to do so
+LINGER = 10  # seconds that its children may take to notice
+ROOT = Path(__file__).parents[2]
 CODES = {0: "accepted", 1: "accepted", 2: "refused", 130: "stopped"}
 FAULTS = "traceback", "hang", "over memory", "left behind", "differing", "wrong words"
 LEFT_BEHIND = re.compile(r"\.part$|\.lock$|^\.tmp|^\.[^/]*\.")
@@ -32,6 +35,7 @@ class Trial(NamedTuple):
     environment: dict[str, str] = {}
     outputs: tuple[str | None, str | None] = ("", "")  # stdout and stderr: "" is watched, None none
     disk: int = DISK
+    program: tuple[str, ...] = ()  # begun anew with these words, instead of forked
 
 
 class Ended(NamedTuple):
@@ -44,30 +48,49 @@ class Ended(NamedTuple):
     orphans: bool = False  # it left processes behind
 
 
-def run(trial: Trial, folder: Path, meanwhile: Callable = lambda process: None) -> Ended:
-    """Run a command in a folder; `meanwhile` may do something to its process."""
-    printed = [folder.with_name(folder.name + ending) for ending in (".out", ".err")]
-    process = FORK.Process(target=child, args=(trial, folder, printed))
-    process.start()
-    meanwhile(process)
-    process.join(PATIENCE)
-    if stopped := process.is_alive():
-        process.terminate()
-        process.join(GRACE)
-    code = process.exitcode
-    orphans = end_group(process.pid)
-    process.join()
-    out, err = (path.read_bytes().decode("utf-8", "backslashreplace") for path in printed)
-    return Ended(code, out, err, stopped, orphans and code is not None)
+def run(trial: Trial, folder: Path) -> Ended:
+    """Run a command in a folder."""
+    return run_together([trial], folder)[0]
 
 
-def end_group(pid: int) -> bool:
-    """Kill what is left of a process and its children; whether anything was."""
-    try:
+def run_together(
+    trials: list[Trial],
+    folder: Path,
+    meanwhile: Callable[[list], None] = lambda processes: None,
+    patience: float = PATIENCE,
+) -> list[Ended]:
+    """Run commands at the same time; `meanwhile` may do something to their processes."""
+    processes = []
+    for number, trial in enumerate(trials):
+        names = [folder.with_name(f"{folder.name}.{number}.{name}") for name in ("out", "err")]
+        processes.append((FORK.Process(target=child, args=(trial, folder, names)), names))
+        processes[-1][0].start()
+    meanwhile([process for process, _ in processes])
+    end, ended = time.monotonic() + patience, []
+    for process, names in processes:
+        process.join(max(0, end - time.monotonic()))
+        if stopped := process.is_alive():
+            process.terminate()
+            process.join(GRACE)
+        code = process.exitcode
+        orphans = end_group(process.pid, LINGER if code is not None else 0)
+        process.join()
+        out, err = (name.read_bytes().decode("utf-8", "backslashreplace") for name in names)
+        ended.append(Ended(code, out, err, stopped, orphans and code is not None))
+    return ended
+
+
+def end_group(pid: int, patience: float) -> bool:
+    """Wait for the children of a process to end, then kill them; whether that was needed."""
+    end = time.monotonic() + patience
+    with suppress(ProcessLookupError):
+        os.killpg(pid, 0)
+        while time.monotonic() < end:
+            time.sleep(0.05)
+            os.killpg(pid, 0)
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
+        return True
+    return False
 
 
 def child(trial: Trial, folder: Path, printed: list[Path]) -> None:
@@ -78,10 +101,12 @@ def child(trial: Trial, folder: Path, printed: list[Path]) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (trial.disk, trial.disk))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    launch.memory_here = lambda device: MEMORY / 2  # as a machine that small would say
     for number, (path, to) in enumerate(zip(printed, trial.outputs), 1):
         path.write_bytes(b"")
         os.dup2(opened(path if to == "" else to), number)
+    if trial.program:
+        os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+        os.execv(trial.program[0], [*trial.program, *trial.words])
     sys.stdout, sys.stderr = (
         None if to is None else open(number, "w", encoding="utf-8", errors=errors, closefd=False)
         for number, to, errors in zip((1, 2), trial.outputs, ("strict", "backslashreplace"))
@@ -90,6 +115,7 @@ def child(trial: Trial, folder: Path, printed: list[Path]) -> None:
         if to is None:
             os.close(number)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    launch.memory_here = lambda device: MEMORY / 2  # as a machine that small would say
     code = main(trial.words)
     if sys.stdout is not None:
         sys.stdout.flush()

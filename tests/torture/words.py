@@ -81,15 +81,15 @@ def trial(rng: Random) -> Trial:
 
 def damage(words: list[str], rng: Random) -> None:
     """Do something to a command line."""
-    how, at = rng.random(), rng.randrange(1, len(words))
+    how, at = rng.random(), rng.randrange(1, len(words) + 1)
     if how < 0.7:
         give_option(words, rng)
     elif how < 0.8:
-        words[at] = odd_value(rng)
+        words[at : at + 1] = [odd_value(rng)]
     elif how < 0.9:
         words.insert(at, odd_value(rng))
     else:
-        del words[at]
+        del words[at : at + 1]
 
 
 def give_option(words: list[str], rng: Random) -> None:
