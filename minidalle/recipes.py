@@ -253,7 +253,9 @@ def dalle_job(
     """
     if stored := token_files(data):
         maker = Maker(bpe.fingerprint(), fingerprint(dvae), config.text_len)
-        examples = stored_examples(Tokens(stored, maker, config.image_len), train.batch_size)
+        below = config.text_vocab_size, config.codebook_size
+        tokens = Tokens(stored, maker, config.image_len, below)
+        examples = stored_examples(tokens, train.batch_size)
     else:
         framed = partial(framed_captions, bpe, config.text_len, bpe_dropout)
         to_emoji = ABILITIES_TO_EMOJI if data == "world" else SCENES_TO_EMOJI["dalle"]
