@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from minidalle import commands, commands_course, commands_dalle2, commands_train
@@ -423,7 +424,8 @@ def complain(error: Exception | str, code: int) -> int:
     """Print one line on stderr and return the exit code."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         error = f"{error.filename}: {error.strerror}"
-    print("minidalle:", shown(" ".join(str(error).split())), file=sys.stderr)
+    with suppress(OSError):  # the disk that stderr goes to is full
+        print("minidalle:", shown(" ".join(str(error).split())), file=sys.stderr)
     return code
 
 

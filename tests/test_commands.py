@@ -686,7 +686,7 @@ def test_a_broken_environment(refused, photos, tmp_path, monkeypatch, name, valu
     assert "`torchrun` sets" in refused(*TRAIN[:-1], tmp_path / "out")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">/dev/full", "| true"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">/dev/full", "| true", "x 2>/dev/full"])
 def test_output_that_has_no_place_to_go(closed):
     line = f"{sys.executable} -m minidalle plan --gpus 4 {closed}; echo ${{PIPESTATUS[0]}} >&3"
     shell = ["bash", "-c", f"exec 3>&1; {line}"]
