@@ -29,7 +29,7 @@ def cut_table(table: Path, step: int) -> None:
     if not table.exists():
         return
     try:
-        kept = rows_until(step, table.read_bytes().decode("utf-8"))
+        kept = rows_until(step, text_of(table))
     except ValueError:
         aside = free_name(table)
         table.replace(aside)
@@ -41,6 +41,13 @@ def cut_table(table: Path, step: int) -> None:
             part.write_bytes("".join(kept).encode("utf-8"))
     else:
         table.unlink()
+
+
+def text_of(table: Path) -> str:
+    """The text in a file; raises ValueError if there is none, or no end of it, as in a device."""
+    if table.exists() and not (table.is_file() or table.is_dir()):
+        raise ValueError("no ordinary file")
+    return table.read_bytes().decode("utf-8")
 
 
 def rows_until(step: int, text: str) -> list[str]:
