@@ -241,11 +241,12 @@ def table(results: dict) -> str:
     lines = []
     for part, measures in results.items():
         measures = measures if isinstance(measures, dict) else {"": measures}
+        measures = {shown(name): value for name, value in measures.items()}  # of a file, maybe
         lines.append(part)
-        wide = max(map(len, map(str, measures)), default=0)
+        wide = max(map(len, measures), default=0)
         for name, value in measures.items():
-            value = f"{value:10.4g}" if isinstance(value, float) else f"{value!s:>10}"
-            lines.append(f"  {name!s:{wide}}  {value}")
+            value = f"{value:10.4g}" if isinstance(value, float) else f"{shown(value):>10}"
+            lines.append(f"  {name:{wide}}  {value}")
     return "\n".join(lines)
 
 
