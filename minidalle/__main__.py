@@ -312,7 +312,9 @@ def parser() -> argparse.ArgumentParser:
     course_options(verbs.add_parser("course", help="hand out assignments and grade them"))
 
     for command in (train, bench):
-        command.add_argument("--threads", type=at_least_one, metavar="N", help="CPU threads")
+        command.add_argument(  # torch crashes when asked for many thousands
+            "--threads", type=limited(int, 1, 1024), metavar="N", help="CPU threads"
+        )
         command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
         command.add_argument(
             "--bf16", action="store_true", help="compute the blocks' matrix products in bfloat16"

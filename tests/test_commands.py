@@ -593,6 +593,7 @@ def test_table():
     assert table({"unseen": {"exact": 0.75, "n": 500}}) == (
         "unseen\n  exact        0.75\n  n             500"
     )
+    assert table({"unseen": {"\x1b[2J": "\u202e"}}).split() == ["unseen", "\\x1b[2J", "\\u202e"]
 
 
 @pytest.mark.slow
@@ -656,6 +657,7 @@ WORDS = [
     (["draw", "x", "--candidates", "1" + "0" * 30], "candidates must be from 1 to 100000"),
     (["vary", "a.png", "--eta", "nan"], "--eta: must be from 0 to 1, not nan"),
     (["plan", "--gpus", "x"], "invalid int value"),
+    (["bench", "attention", "--threads", "100000"], "--threads: must be from 1 to 1024"),
     (["bench", "attention", "--into", "/dev/zero"], "/dev/zero is no ordinary file"),
 ]
 
