@@ -1,99 +1,78 @@
 """Try what might break minidalle, print a table of how it went, and exit with 1 if it broke."""
 
 import argparse
-import os
-import shlex
-import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import torch
+
 from torture import command, damage, kills, things, words
-from torture.trial import FAULTS, judge, left_behind, run, state
+from torture.trial import FAULTS
 
-KINDS = "words", "files", "kills"
-COLUMNS = "tried", "accepted", "refused", "stopped", *FAULTS
-
-
-def one(kind: str, seed: int, number: int, place: Path) -> tuple[str, str, str]:
-    """A trial: a column of the table, what was wrong, and what was done."""
-    rng, folder = Random(f"{seed} {kind} {number}"), place / "trial"
-    if kind == "kills":
-        try:
-            return kills.trial(place, rng, number)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(place / "things", folder, symlinks=True)
-    try:
-        if kind == "words":
-            trial, how = words.trial(rng), ""
-        else:
-            trial, how = damage.trial(folder, rng)
-        before = state(folder)
-        ended = run(trial, folder)
-        found, said = judge(trial, ended)
-        if found not in FAULTS and (left := left_behind(folder)):
-            found, said = "left behind", " ".join(left)
-        if (
-            found == "refused"
-            and trial.outputs == ("", "")
-            and (lost := before.items() - state(folder).items())
-        ):
-            found, said = "left behind", f"refused, but changed {sorted(lost)}"
-        what = " ".join(f"{name}={value!a}" for name, value in trial.environment.items())
-        what += " " + " ".join(short(word) for word in trial.words)
-        if trial.outputs != ("", ""):
-            what += f"  outputs {trial.outputs}"
-        return found, said, f"{what} {how and '— ' + how}"
-    finally:
-        shutil.rmtree(folder)
-
-
-def short(word: str) -> str:
-    word = shlex.quote(word) if word.isprintable() else ascii(word)
-    return word if len(word) < 60 else f"{word[:40]}…({len(word)})"
+KINDS = {"words": words.trial, "files": damage.trial, "kills": kills.trial}
+SAMPLE = {"words": 100, "files": 60, "kills": 4}  # a minute
+COLUMNS = "tried", "refused", "accepted", "stopped", *FAULTS
 
 
 def main() -> int:
+    """Run the trials; returns the exit code."""
     options = argparse.ArgumentParser(prog="torture", description=__doc__)
-    options.add_argument("--minutes", type=float, default=30)
+    options.add_argument("--minutes", type=float, default=30, help="in all (30)")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--only", action="append", choices=KINDS)
-    options.add_argument("--number", type=int, help="only this trial")
-    options.add_argument("--verbose", action="store_true")
+    options.add_argument("--only", action="append", choices=KINDS, help="this kind of trial")
+    options.add_argument("--number", type=int, help="only this one")
+    options.add_argument("--sample", action="store_true", help="only a few of each")
+    options.add_argument("--verbose", action="store_true", help="print all, not only faults")
     args = options.parse_args()
+    kinds, first, counts = args.only or list(KINDS), args.number or 0, Counter()
+    with things_in_a_folder() as place:
+        for kind in kinds:
+            end = time.monotonic() + 60 * args.minutes / len(kinds)
+            count = 2**31 if args.number is None else 1
+            count = SAMPLE[kind] if args.sample else count
+            for number in range(first, first + count):
+                if time.monotonic() > end:
+                    break
+                counts.update(try_one(place, kind, args.seed, number, args.verbose))
+    print(table(counts))
+    return int(any(counts[kind, fault] for kind in KINDS for fault in FAULTS))
+
+
+@contextmanager
+def things_in_a_folder() -> Iterator[Path]:
+    """A folder for trials, in which there is one of everything."""
     command.add_specks()
     torch.set_num_threads(1)
-    counts = Counter()
     with tempfile.TemporaryDirectory(prefix="torture") as place:
-        place = Path(place)
-        (place / "things").mkdir()
-        things.make(place / "things")
-        for kind in args.only or KINDS:
-            end = time.monotonic() + 60 * args.minutes / len(args.only or KINDS)
-            number = args.number or 0
-            while time.monotonic() < end:
-                begin = time.monotonic()
-                found, said, what = one(kind, args.seed, number, place)
-                counts[kind, found] += 1
-                counts[kind, "tried"] += 1
-                if args.verbose or found in FAULTS:
-                    t = time.monotonic() - begin
-                    print(
-                        f"{kind} {number}: {found} {t:.1f}: {what}\n      {said[:500]}", flush=True
-                    )
-                number += 1
-                if args.number is not None:
-                    break
-    for kind in args.only or KINDS:
-        print(kind, *(f"{name} {counts[kind, name]}" for name in COLUMNS))
-    return 0
+        things.make(Path(place, "things"))
+        yield Path(place)
+
+
+def try_one(place: Path, kind: str, seed: int, number: int, verbose: bool) -> list[tuple]:
+    """Make a trial and print what is worth it; returns where it counts in the table."""
+    begin = time.monotonic()
+    found, said, what = KINDS[kind](place, Random(f"{seed} {kind} {number}"), number)
+    if verbose or found in FAULTS:
+        spent = f"{time.monotonic() - begin:.1f} s"
+        print(f"--only {kind} --seed {seed} --number {number}: {found}, {spent}: {what}")
+        print(f"    {said[:400]}", flush=True)
+    return [(kind, found), (kind, "tried")]
+
+
+def table(counts: Counter) -> str:
+    """A row for each kind and a column for each way to end."""
+    rows = [["kind", *COLUMNS]]
+    for kind in KINDS:
+        if counts[kind, "tried"]:
+            rows.append([kind, *(str(counts[kind, name]) for name in COLUMNS)])
+    return "\n".join("  ".join(f"{word:>12}" for word in row) for row in rows)
 
 
 if __name__ == "__main__":
-    os.environ["TQDM_DISABLE"] = "1"
     sys.exit(main())

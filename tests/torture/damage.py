@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 from random import Random
@@ -9,17 +10,18 @@ from random import Random
 import torch
 from safetensors.torch import save_file
 from toys import damaged_bytes, edited, wrong_tensors
-from torture import things
-from torture.trial import Trial
 
 from minidalle import weights
+from torture import things
+from torture.trial import Trial, tried
 
 DRAW = "draw 'a red picture' --weights models --candidates 2 --keep 1"
 RESUME = "--preset speck --data photos --steps 6 --resume --out"
 TRAIN = "--preset speck --data photos --steps 2 --out"
 # What is spoilt, and a command that reads it.
 READ = [
-    ("models/bpe.json models/dvae.safetensors models/dalle.safetensors models/clip.safetensors", DRAW),
+    ("models/bpe.json models/dvae.safetensors models/dalle.safetensors "
+     "models/clip.safetensors", DRAW),
     ("models/prior.safetensors models/decoder.safetensors models/up64.safetensors "
      "models/up128.safetensors models/clip.safetensors models/bpe.json", DRAW + " --model dalle2"),
     ("openai/*", DRAW + " --clip openai/clip.pt"),
@@ -36,7 +38,7 @@ READ = [
      "tokenize --preset speck --data shards/{0..1}.tar --weights models --out tokens"),
     ("tokens/*", f"train dalle {TRAIN} models --data tokens --overwrite"),
     ("models/*prior.safetensors", f"train ar_prior {TRAIN} new --start models"),
-    *((f"models/{name}.*", f"train {name} {RESUME} models") for name in things.MODELS),
+    *((f"models/{name}.c*", f"train {name} {RESUME} models") for name in things.MODELS),
     ("models/bpe.json models/dvae.safetensors", f"train clip {TRAIN} models --overwrite"),
     ("models/bpe.json models/clip.safetensors", f"train decoder {TRAIN} models --overwrite"),
     ("shared/dvae.checkpoint/latest shared/dvae.checkpoint/*/* shared/dvae.csv",
@@ -47,18 +49,19 @@ READ = [
 ]  # fmt: skip
 
 
-def trial(folder: Path, rng: Random) -> tuple[Trial, str]:
-    """Spoil one file in a folder of things; a command that reads it, and what was done."""
-    import shlex
-
-    patterns, line = rng.choice(READ)
-    files = sorted(path for pattern in patterns.split() for path in folder.glob(pattern))
-    path = rng.choice(files)
-    how = spoil(path, folder, rng)
-    shared = " shared" in line
-    return Trial(
-        shlex.split(line), things.alone() if shared else {}
-    ), f"{path.relative_to(folder)} {how}"
+def trial(place: Path, rng: Random, number: int) -> tuple[str, str, str]:
+    """Spoil one file: a column of the table, what the command said that reads it, and both."""
+    folder = Path(shutil.copytree(place / "things", place / "trial", symlinks=True))
+    try:
+        patterns, line = rng.choice(READ)
+        files = [path for pattern in patterns.split() for path in sorted(folder.glob(pattern))]
+        path = rng.choice(files)
+        how = spoil(path, folder, rng)
+        reading = Trial(shlex.split(line), things.alone() if "shared" in line else {})
+        found, said = tried(reading, folder)
+        return found, said, f"{path.relative_to(folder)}: {how}; {' '.join(reading.words)}"
+    finally:
+        shutil.rmtree(folder)
 
 
 def spoil(path: Path, folder: Path, rng: Random) -> str:

@@ -15,12 +15,12 @@ from random import Random
 from typing import NamedTuple
 
 from torch.distributed import TCPStore
+
+from minidalle import weights
 from torture import things
 from torture.trial import Trial, judge, left_behind, run_together
 
-from minidalle import weights
-
-STEPS = 16
+STEPS = 20
 TRAIN = f"--preset speck --data photos --out models --steps {STEPS} --save-every 0.0005"
 DRAW = "--weights models --candidates 8 --keep 4"
 SPLITS = "--split judge --split dvae --split unseen --split combination"
@@ -71,6 +71,14 @@ SLOW = [  # begun as in a shell, which takes seconds
 
 def trial(place: Path, rng: Random, number: int) -> tuple[str, str, str]:
     """Kill a command one to three times; a column of the table, what was wrong, and the command."""
+    try:
+        return killed(place, rng, number)
+    finally:
+        shutil.rmtree(place / "trial", ignore_errors=True)
+
+
+def killed(place: Path, rng: Random, number: int) -> tuple[str, str, str]:
+    """The same, leaving its folder."""
     job = SLOW[number // 10 % len(SLOW)] if number % 10 == 9 else JOBS[number % len(JOBS)]
     whole, seconds = run_whole(job, place)
     folder, what = begin_with(job, place, "trial"), job.line
@@ -146,7 +154,7 @@ def begin_with(job: Job, place: Path, name: str) -> Path:
 
 
 def run(job: Job, folder: Path, more: str = "", blow=lambda processes: None) -> list:
-    """Run a job, in one process or in two that meet as under torchrun; the trials and their ends."""
+    """Run a job, in one process or in two that meet as under torchrun; [(trial, its end)]."""
     words = (job.line + more).split()
     if job.ranks == 1:
         trials = [Trial(words, program=job.program)]

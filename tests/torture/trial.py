@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import re
 import resource
+import shlex
 import signal
 import sys
 import time
@@ -15,6 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import torch._dynamo  # noqa: F401  what is imported here, no process has to import
+
+import minidalle.course.grading
+import minidalle.course.trial  # noqa: F401
 from minidalle.__main__ import main
 from minidalle.scale import launch
 
@@ -24,6 +29,7 @@ PATIENCE, GRACE = 5, 30  # seconds before a command is asked to stop, and then t
 LINGER = 10  # seconds that its children may take to notice
 ROOT = Path(__file__).parents[2]
 CODES = {0: "accepted", 1: "accepted", 2: "refused", 130: "stopped"}
+WATCHED, CLOSED_PIPE = ("", ""), "|"
 FAULTS = "traceback", "hang", "over memory", "left behind", "differing", "wrong words"
 LEFT_BEHIND = re.compile(r"\.part$|\.lock$|^\.tmp|^\.[^/]*\.")
 
@@ -33,7 +39,7 @@ class Trial(NamedTuple):
 
     words: list[str]
     environment: dict[str, str] = {}
-    outputs: tuple[str | None, str | None] = ("", "")  # stdout and stderr: "" is watched, None none
+    outputs: tuple[str | None, str | None] = WATCHED  # stdout and stderr; None: there is none
     disk: int = DISK
     program: tuple[str, ...] = ()  # begun anew with these words, instead of forked
 
@@ -107,24 +113,26 @@ def child(trial: Trial, folder: Path, printed: list[Path]) -> None:
     if trial.program:
         os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
         os.execv(trial.program[0], [*trial.program, *trial.words])
-    sys.stdout, sys.stderr = (
-        None if to is None else open(number, "w", encoding="utf-8", errors=errors, closefd=False)
-        for number, to, errors in zip((1, 2), trial.outputs, ("strict", "backslashreplace"))
-    )
+    how = dict(encoding="utf-8", closefd=False)
+    sys.stdout = open(1, "w", errors="strict", **how)
+    sys.stderr = open(2, "w", 1, errors="backslashreplace", **how)
     for number, to in enumerate(trial.outputs, 1):
         if to is None:
             os.close(number)
+            setattr(sys, ("stdout", "stderr")[number - 1], None)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     launch.memory_here = lambda device: MEMORY / 2  # as a machine that small would say
     code = main(trial.words)
     if sys.stdout is not None:
         sys.stdout.flush()
+    if trial.outputs[1]:  # Python does not mind if stderr cannot be flushed
+        os.dup2(opened(None), 2)
     sys.exit(code)
 
 
 def opened(to: Path | str | None) -> int:
     """A descriptor to write to; "|" is a pipe whose reader is gone."""
-    if to == "|":
+    if to == CLOSED_PIPE:
         reader, writer = os.pipe()
         os.close(reader)
         return writer
@@ -134,27 +142,41 @@ def opened(to: Path | str | None) -> int:
 # ---- the judgement ----------------------------------------------------------------------
 
 
+def tried(trial: Trial, folder: Path) -> tuple[str, str]:
+    """Run a command in a folder: how it ended, as a column of the table, and what it said."""
+    before = state(folder)
+    found, said = judge(trial, run(trial, folder))
+    if found not in FAULTS and (left := left_behind(folder)):
+        return "left behind", " ".join(left)
+    if found == "refused" and trial.outputs == WATCHED:
+        after, own = state(folder), f"{trial.words[1]}."  # a training that fails has trained
+        changed = [name for name in before if after.get(name) != before[name]]
+        if lost := [name for name in changed if trial.words[0] != "train" or own not in name]:
+            return "left behind", f"refused, but changed {' '.join(lost)}: {said}"
+    return found, said
+
+
 def judge(trial: Trial, ended: Ended) -> tuple[str, str]:
-    """How it ended, as a column of the table, and what was wrong."""
-    out, err = ended.out, ended.err.split("\r")[-1]
+    """How a command ended, as a column of the table, and what it said, or what was wrong."""
+    code, out, err = ended.code, ended.out, ended.err.split("\r")[-1]
     last = (err.strip().splitlines() or [""])[-1]
-    if ended.code is None:
+    if code is None:
         return "hang", f"runs on {GRACE} seconds after SIGTERM"
-    if re.search("MemoryError|bad_alloc|allocate memory", err) or ended.code == -signal.SIGKILL:
+    if re.search("MemoryError|bad_alloc|allocate memory", err) or code == -signal.SIGKILL:
         return "over memory", last
-    if "Traceback" in err or "Exception ignored" in err or ended.code not in CODES:
-        return "traceback", f"exit code {ended.code}: {last}"
-    if not all(line.isprintable() for line in (out + "\n" + err).replace("\r", "\n").split("\n")):
-        return "wrong words", f"not printable: {ascii(out[-200:])} {ascii(err[-200:])}"
-    if ended.code in (2, 130) and trial.outputs[1] == "":
-        said = [line for line in err.splitlines() if line.startswith("minidalle: ")]
-        if len(said) != 1 or last != said[0]:
-            return "wrong words", f"exit code {ended.code}: {ascii(err[-400:])}"
-    if ended.code == 130 and not ended.stopped:
-        return "traceback", "exit code 130, though nobody stopped it"
+    broken = "Traceback" in err or "Exception ignored" in err or code not in CODES
+    by_itself = code == 1 and "finite" not in err and trial.outputs[0] != CLOSED_PIPE
+    if broken or by_itself or (code == 130 and not ended.stopped):
+        return "traceback", f"exit code {code}: {last}"
+    lines = (out + "\n" + ended.err).replace("\r", "\n").split("\n")
+    if odd := [line for line in lines if not line.isprintable()]:
+        return "wrong words", f"not printable: {ascii(odd[0])}"
+    said = [line for line in err.splitlines() if line.startswith("minidalle: ")]
+    if code in (2, 130) and trial.outputs[1] == "" and said != [last]:
+        return "wrong words", f"exit code {code}: {ascii(err)}"
     if ended.orphans:
         return "left behind", "a process"
-    return ("stopped" if ended.stopped else CODES[ended.code]), last
+    return ("stopped" if ended.stopped else CODES[code]), last
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -169,5 +191,19 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
     for path in folder.rglob("*"):
         with suppress(OSError):
             if path.is_file():
-                found[str(path)] = path.stat().st_mtime_ns, path.stat().st_ino
+                about = path.stat()
+                found[str(path.relative_to(folder))] = about.st_mtime_ns, about.st_ino
     return found
+
+
+def spelled(trial: Trial) -> str:
+    """A command as one would type it, cut short."""
+
+    def short(word: str) -> str:
+        word = shlex.quote(word) if word.isprintable() else ascii(word)
+        return word if len(word) < 60 else f"{word[:40]}…({len(word)})"
+
+    names = [f"{name}={short(value)}" for name, value in trial.environment.items()]
+    outputs = [] if trial.outputs == WATCHED else [f"stdout, stderr: {trial.outputs}"]
+    limit = [] if trial.disk == DISK else [f"no file above {trial.disk} bytes"]
+    return "; ".join([" ".join([*names, *map(short, trial.words)]), *outputs, *limit])

@@ -3,11 +3,12 @@
 import argparse
 import os
 import shlex
+import shutil
+from pathlib import Path
 from random import Random
 
-from torture.trial import DISK, Trial
-
 from minidalle.__main__ import parser
+from torture.trial import CLOSED_PIPE, DISK, Trial, spelled, tried
 
 # Valid commands, as small as can be. A word in one of them is damaged, or an option is added.
 VALID = [
@@ -40,37 +41,58 @@ VALID = [
     "course check a9",
 ]  # fmt: skip
 NUMBERS = [
-    "0", "1", "2", "3", "-1", "-0", "+2", "07", "1_000", "１２", "0x10", "1e3", "0.5", "1.5", "1e-320",
-    "1e39", "1e308", "1e400", "inf", "-inf", "nan", "65536", "100000", str(2**31 - 1), str(2**31),
-    str(2**32), str(2**63), "9" * 400, "9" * 5000, " 2 ", "2\n", "1,5", "٣", "-1e-9",
+    "0", "1", "2", "3", "-1", "-0", "+2", "07", "1_000", "１２", "0x10", "1e3", "0.5", "1.5",
+    "1e-320", "1e39", "1e308", "1e400", "inf", "-inf", "nan", "65536", "100000", str(2**31 - 1),
+    str(2**31), str(2**32), str(2**63), "9" * 400, "9" * 5000, " 2 ", "2\n", "1,5", "٣", "-1e-9",
 ]  # fmt: skip
 TEXTS = [
-    "", " ", "\n", "\t", "-", "--", "---", "-x", "=", "--=", "@", "\x1b[2J", "\u202eabc\u2066", "\x07",
-    os.fsdecode(b"\xff\xfe"), "\ud83d", "\x7f", "\x85", "\u2028", "é" * 300, "a" * 100_000, "🐙", "%s",
-    "{}", "{0..9}", "{9..0}", "{0..99999999999}", "*", "[", "**/*", "$HOME", "~", "'", '"', "a b",
-    "--help", "--steps", "None", "true", "scenes", "emoji", "both", "lit", "world", "tiny", "speck",
+    "", " ", "\n", "\t", "-", "--", "---", "-x", "=", "--=", "@", "\x1b[2J", "\u202eabc\u2066",
+    "\x07", os.fsdecode(b"\xff\xfe"), "\ud83d", "\x7f", "\x85", "\u2028", "é" * 300,
+    "a" * 100_000, "🐙", "%s", "{}", "{0..9}", "{9..0}", "{0..99999999999}", "*", "[", "**/*",
+    "$HOME", "~", "'", '"', "a b", "--help", "--steps", "None", "true", "scenes", "emoji",
+    "both", "lit", "world", "tiny", "speck",
 ]  # fmt: skip
 PATHS = [
-    "missing", "missing/x.png", "photos", "photos/", "photos/0.png", "photos/*.png", "models", "empty",
-    "models/dvae.safetensors", "models/dvae.checkpoint.safetensors", "models/bpe.json", "tokens",
-    "shards/0.tar", "shards/{0..1}.tar", "shards/*.tar", "openai/clip.pt", "picture.png", "mask.png",
-    "captions.txt", "figures.json", "bench.md", "nothing", "secret", "loop", "loop/x", "dangling",
-    "esc\x1b[2J.png", "new.png", "new.jpg", "new\x1b[2J.png", "new\u202e.png", os.fsdecode(b"\xff.png"),
-    "new.csv", ".", "..", "./", "/dev/null", "/dev/full", "/dev/zero", "/dev/null/x", "/proc/self/mem",
-    "nothing/x", "n" * 255 + ".png", "n" * 300, "n/" * 2500, "new/" * 3 + "x.png", "shared",
+    "missing", "missing/x.png", "photos", "photos/", "photos/0.png", "photos/*.png", "models",
+    "empty", "models/dvae.safetensors", "models/dvae.checkpoint.safetensors", "models/bpe.json",
+    "tokens", "shards/0.tar", "shards/{0..1}.tar", "shards/*.tar", "openai/clip.pt",
+    "picture.png", "mask.png", "captions.txt", "figures.json", "bench.md", "nothing", "secret",
+    "loop", "loop/x", "dangling", "esc\x1b[2J.png", "new.png", "new.jpg", "new\x1b[2J.png",
+    "new\u202e.png", os.fsdecode(b"\xff.png"), "new.csv", ".", "..", "./", "/dev/null",
+    "/dev/full", "/dev/zero", "/dev/null/x", "/proc/self/mem", "nothing/x", "n" * 255 + ".png",
+    "n" * 300, "n/" * 2500, "new/" * 3 + "x.png", "shared",
 ]  # fmt: skip
+LEFT_OUT = "help", "compile"  # which does nothing, and takes a minute
 VARIABLES = [
     "WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
     "TORCHELASTIC_RESTART_COUNT", "COLUMNS", "HOME", "TMPDIR", "CUDA_VISIBLE_DEVICES", "LANG",
 ]  # fmt: skip
-OUTPUTS = [(None, ""), ("", None), (None, None), ("/dev/full", ""), ("|", ""), ("", "/dev/full")]
+OUTPUTS = [
+    (None, ""),
+    ("", None),
+    (None, None),
+    ("/dev/full", ""),
+    (CLOSED_PIPE, ""),
+    ("", "/dev/full"),
+]
 
 
-def trial(rng: Random) -> Trial:
+def trial(place: Path, rng: Random, number: int) -> tuple[str, str, str]:
+    """Try an odd command: a column of the table, what it said, and the command."""
+    folder = Path(shutil.copytree(place / "things", place / "trial", symlinks=True))
+    try:
+        odd = odd_trial(rng)
+        return *tried(odd, folder), spelled(odd)
+    finally:
+        shutil.rmtree(folder)
+
+
+def odd_trial(rng: Random) -> Trial:
     """A valid command with one to three things wrong, and sometimes an odd place to run."""
     words = shlex.split(rng.choice(VALID))
+    options = [one for one in options_of(words) if one.option_strings and one.dest not in LEFT_OUT]
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        damage(words, rng)
+        damage(words, options, rng)
     if rng.random() < 0.9:
         return Trial(words)
     values = [text for text in NUMBERS + TEXTS + PATHS if len(text) < 10_000]
@@ -79,11 +101,11 @@ def trial(rng: Random) -> Trial:
     return Trial(words, environment, rng.choice(OUTPUTS), rng.choice((DISK, 100, 10_000)))
 
 
-def damage(words: list[str], rng: Random) -> None:
+def damage(words: list[str], options: list[argparse.Action], rng: Random) -> None:
     """Do something to a command line."""
     how, at = rng.random(), rng.randrange(1, len(words) + 1)
     if how < 0.7:
-        give_option(words, rng)
+        give(words, rng.choice(options), rng)
     elif how < 0.8:
         words[at : at + 1] = [odd_value(rng)]
     elif how < 0.9:
@@ -92,9 +114,8 @@ def damage(words: list[str], rng: Random) -> None:
         del words[at : at + 1]
 
 
-def give_option(words: list[str], rng: Random) -> None:
-    """Set an option of the command to something, whether it was given or not."""
-    action = rng.choice([a for a in options_of(words) if a.option_strings])
+def give(words: list[str], action: argparse.Action, rng: Random) -> None:
+    """Set an option to something, whether it was given or not."""
     name = rng.choice(action.option_strings)
     known = [str(choice) for choice in action.choices or ()]
     count = {None: 1}.get(action.nargs, action.nargs if isinstance(action.nargs, int) else 1)
