@@ -53,7 +53,7 @@ def draw(args) -> None:
 
     warn_of_words(args)
     print("tokens  ", *map(repr, drawing.tokens))  # repr: a caption may hold control characters
-    print("sheet   ", args.out)
+    print("sheet   ", shown(args.out))
     print_ranking(ranked, {"load": load} | drawing.seconds)
 
 
@@ -159,7 +159,7 @@ def tokenize(args) -> None:
         raise KeyboardInterrupt("stopped; the same command continues") from None
     new, samples = counts.pop("new", 0), counts.pop("samples", 0)
     why = f" ({', '.join(f'{n} {why}' for why, n in sorted(counts.items()))})" if counts else ""
-    print(f"{args.out}: {len(paths)} shards, {new} of them new")
+    print(f"{shown(args.out)}: {len(paths)} shards, {new} of them new")
     print(f"{samples} samples; {counts.total()} left out{why}")
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from minidalle.files import whole_file
+from minidalle.words import shown
 
 
 def append_row(table: Path, row: dict[str, float]) -> None:
@@ -34,7 +35,7 @@ def cut_table(table: Path, step: int) -> None:
         aside = free_name(table)
         table.replace(aside)
         said = f"{table} is not as it was written: renamed to {aside.name}"
-        print(f"minidalle: {said}", file=sys.stderr)
+        print(f"minidalle: {shown(said)}", file=sys.stderr)
         return
     if len(kept) > 1:
         with whole_file(table) as part:

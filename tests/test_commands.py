@@ -669,6 +669,15 @@ def test_a_number_out_of_reach_is_one_sentence(words, said, refused, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
+def test_names_that_a_terminal_would_obey_are_escaped(shipped, photos, tmp_path, capsys):
+    out = tmp_path / "\x1b[2J"
+    assert train("bpe", photos, out) == 0 and train("bpe", photos, out, "--resume") == 0
+    assert train("dvae", photos, out, "--steps", "1") == 0
+    assert draw(shipped, out / "\u202egnp.png") == 0
+    said = capsys.readouterr().out
+    assert said.replace("\n", "").isprintable() and said.count("/\\x1b[2J/") == 4
+
+
 def test_a_loop_of_links(refused, photos, tmp_path):
     loop = tmp_path / "loop"
     loop.symlink_to(loop)

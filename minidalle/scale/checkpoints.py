@@ -124,7 +124,7 @@ def whole_checkpoints(place: Path) -> Iterator[tuple[Path, dict]]:
     torn = []
     for folder in folders_in(place):
         if wrong := fault(folder):
-            torn.append(f"{folder} is incomplete ({shown(wrong)})")
+            torn.append(shown(f"{folder} is incomplete ({wrong})"))
             continue
         while torn:
             print(f"minidalle: {torn.pop(0)}: using {folder.name}", file=sys.stderr)
