@@ -149,9 +149,11 @@ def tried(trial: Trial, folder: Path) -> tuple[str, str]:
     if found not in FAULTS and (left := left_behind(folder)):
         return "left behind", " ".join(left)
     if found == "refused" and trial.outputs == WATCHED:
-        after, own = state(folder), f"{trial.words[1]}."  # a training that fails has trained
-        changed = [name for name in before if after.get(name) != before[name]]
-        if lost := [name for name in changed if trial.words[0] != "train" or own not in name]:
+        after = state(folder)
+        lost = [name for name in before if after.get(name) != before[name]]
+        if trial.words[:1] == ["train"]:  # if it fails late, it has trained
+            lost = [name for name in lost if f"/{trial.words[1]}." not in name]
+        if lost:
             return "left behind", f"refused, but changed {' '.join(lost)}: {said}"
     return found, said
 
