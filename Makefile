@@ -20,7 +20,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw abilities test quick lint lab notebooks course from-scratch from-scratch-dalle2 bench-peers performance clean
+.PHONY: help draw abilities test quick torture lint lab notebooks course from-scratch from-scratch-dalle2 bench-peers performance clean
 .NOTPARALLEL:
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo 'make notebooks      run all notebooks and save them with their outputs'
 	@echo 'make test           run every test and every notebook'
 	@echo 'make quick          check style and types, and run the quick tests, while you edit'
+	@echo 'make torture        kill every command, and feed it nonsense and damaged files, for MINUTES=30'
 	@echo 'make course         try the tests of all assignments on right and wrong solutions'
 	@echo 'make from-scratch   train all four models again, then measure them'
 	@echo 'make from-scratch-dalle2'
@@ -72,6 +73,10 @@ test: lint $(BROWSER)
 
 quick: lint
 	TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadscope -m 'not slow' tests
+
+torture: MINUTES = 30
+torture: $(VENV)/.test
+	TQDM_DISABLE=1 OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m torture --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check

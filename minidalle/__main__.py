@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from minidalle import commands, commands_course, commands_dalle2, commands_train
@@ -311,7 +312,9 @@ def parser() -> argparse.ArgumentParser:
     course_options(verbs.add_parser("course", help="hand out assignments and grade them"))
 
     for command in (train, bench):
-        command.add_argument("--threads", type=at_least_one, metavar="N", help="CPU threads")
+        command.add_argument(  # torch crashes when asked for many thousands
+            "--threads", type=limited(int, 1, 1024), metavar="N", help="CPU threads"
+        )
         command.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
         command.add_argument(
             "--bf16", action="store_true", help="compute the blocks' matrix products in bfloat16"
@@ -423,7 +426,8 @@ def complain(error: Exception | str, code: int) -> int:
     """Print one line on stderr and return the exit code."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         error = f"{error.filename}: {error.strerror}"
-    print("minidalle:", shown(" ".join(str(error).split())), file=sys.stderr)
+    with suppress(OSError):  # the disk that stderr goes to is full
+        print("minidalle:", shown(" ".join(str(error).split())), file=sys.stderr)
     return code
 
 

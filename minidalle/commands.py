@@ -53,7 +53,7 @@ def draw(args) -> None:
 
     warn_of_words(args)
     print("tokens  ", *map(repr, drawing.tokens))  # repr: a caption may hold control characters
-    print("sheet   ", args.out)
+    print("sheet   ", shown(args.out))
     print_ranking(ranked, {"load": load} | drawing.seconds)
 
 
@@ -161,7 +161,7 @@ def tokenize(args) -> None:
         raise KeyboardInterrupt("stopped; the same command continues") from None
     new, samples = counts.pop("new", 0), counts.pop("samples", 0)
     why = f" ({', '.join(f'{n} {why}' for why, n in sorted(counts.items()))})" if counts else ""
-    print(f"{args.out}: {len(paths)} shards, {new} of them new")
+    print(f"{shown(args.out)}: {len(paths)} shards, {new} of them new")
     print(f"{samples} samples; {counts.total()} left out{why}")
 
 
@@ -243,11 +243,12 @@ def table(results: dict) -> str:
     lines = []
     for part, measures in results.items():
         measures = measures if isinstance(measures, dict) else {"": measures}
+        measures = {shown(name): value for name, value in measures.items()}  # of a file, maybe
         lines.append(part)
-        wide = max(map(len, map(str, measures)), default=0)
+        wide = max(map(len, measures), default=0)
         for name, value in measures.items():
-            value = f"{value:10.4g}" if isinstance(value, float) else f"{value!s:>10}"
-            lines.append(f"  {name!s:{wide}}  {value}")
+            value = f"{value:10.4g}" if isinstance(value, float) else f"{shown(value):>10}"
+            lines.append(f"  {name:{wide}}  {value}")
     return "\n".join(lines)
 
 

@@ -6,6 +6,8 @@ Needs nbgrader: `pip install minidalle[course]`.
 import sys
 from itertools import groupby
 
+from minidalle.words import shown
+
 
 def needs_nbgrader() -> None:
     """Raise ValueError, in one sentence, if nbgrader is not installed."""
@@ -25,7 +27,7 @@ def release(args) -> None:
 
     students = folder.students_of(args.student, args.students)
     for path in folder.release(args.course, args.assignment, students):
-        print(path)
+        print(shown(path))
 
 
 def grade(args) -> None:
@@ -47,7 +49,7 @@ def grade(args) -> None:
         print(f"{assignment}  {student}", *remarks, sep="  ", flush=True)
     if not count:
         raise ValueError(f"nothing was handed in: {args.course}/submitted/NAME/ASSIGNMENT is empty")
-    print(f"feedback in {args.course / 'feedback'}")
+    print(f"feedback in {shown(args.course / 'feedback')}")
 
 
 def report(args) -> None:
@@ -56,7 +58,7 @@ def report(args) -> None:
     from minidalle.course import grading
 
     path = args.out or args.course / "marks.csv"
-    print(f"{path}: {grading.write_report(args.course, path)} submissions")
+    print(f"{shown(path)}: {grading.write_report(args.course, path)} submissions")
 
 
 def check(args) -> None:

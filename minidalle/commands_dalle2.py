@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from minidalle.commands import open_second, print_ranking
+from minidalle.words import shown
 
 # options of the first
 NOT_HERE = ("preset", "temperature", "top_k", "top_p", "keep_rows", "box", "clip")
@@ -37,7 +38,7 @@ def draw(args) -> None:
     ranked = [(int(i), float(score)) for i, score in zip(drawing.order, drawing.scores)]
     scores = [f"#{i}  {score:.3f}" for i, score in ranked]
     plots.save_image(plots.sheet(drawing.large, drawing.caption, scores, scale=1), args.out)
-    print("sheet   ", args.out)
+    print("sheet   ", shown(args.out))
     print_ranking(ranked, {"load": load} | drawing.seconds)
 
 
@@ -91,4 +92,4 @@ def vary(args) -> None:
         title = f"variations of {args.picture.name}"
     large = pipeline.enlarge(models, small, streams)
     plots.save_image(plots.sheet(large, title, scale=1), args.out)
-    print("sheet   ", args.out)
+    print("sheet   ", shown(args.out))

@@ -13,6 +13,7 @@ from typing import Any
 from minidalle.commands import find_preset, machine, set_threads, today
 from minidalle.config import Preset, TrainConfig
 from minidalle.files import only_one, real_name
+from minidalle.words import shown
 
 
 def train(args) -> None:
@@ -50,7 +51,7 @@ def train_bpe(args, done: Path | None) -> None:
             "bpe learns merges, not steps: leave out --minutes, --steps, --lr and --batch-size"
         )
     if args.resume and done:
-        print(f"{done} is complete")
+        print(f"{shown(done)} is complete")
         return
     from minidalle import recipes
     from minidalle.bpe import BPE
@@ -60,7 +61,7 @@ def train_bpe(args, done: Path | None) -> None:
     bpe = BPE.train(captions, vocab_size, progress=True)
     args.out.mkdir(parents=True, exist_ok=True)
     bpe.save(args.out / "bpe.json")
-    print(f"{args.out / 'bpe.json'}: {bpe.vocab_size} tokens, from {len(captions)} captions")
+    print(f"{shown(args.out / 'bpe.json')}: {bpe.vocab_size} tokens, from {len(captions)} captions")
     print("example  ", *map(repr, bpe.tokens(captions[0])))
 
 
@@ -142,7 +143,7 @@ def alone(runtime, out: Path, name: str) -> Iterator[None]:
 def say(runtime, line: str) -> None:
     """Print a line, in rank 0 only."""
     if runtime.rank == 0:
-        print(line, flush=True)
+        print(shown(line), flush=True)
 
 
 def farewell(done: Path, runtime) -> None:

@@ -119,15 +119,13 @@ def limits(
 ) -> Figures:
     """What `judge.LIMITS` would be with this dVAE; the ones in force are of the shipped one.
 
-    The scenes are others than those of `calibration`.
+    The scenes are others than those of `calibration`. NaN if none of them can be read any more.
     """
     asked, real = fresh(Random(f"{seed} limits"), captions)
     readings = judge.examine(through(models.dvae, real))
     right = [r for s, r in zip(asked, readings) if not judge.differences(s, r.scene)]
-    return {
-        "worst": float(np.quantile([r.worst for r in right], 0.995)),
-        "detail": float(np.quantile([r.detail for r in right], 0.01)),
-    }
+    worst, detail = ([getattr(r, name) for r in right] or [np.nan] for name in ("worst", "detail"))
+    return {"worst": float(np.quantile(worst, 0.995)), "detail": float(np.quantile(detail, 0.01))}
 
 
 # ---- drawings of scenes -----------------------------------------------------------------

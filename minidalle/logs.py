@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from minidalle.files import whole_file
+from minidalle.words import shown
 
 
 def append_row(table: Path, row: dict[str, float]) -> None:
@@ -29,18 +30,25 @@ def cut_table(table: Path, step: int) -> None:
     if not table.exists():
         return
     try:
-        kept = rows_until(step, table.read_bytes().decode("utf-8"))
+        kept = rows_until(step, text_of(table))
     except ValueError:
         aside = free_name(table)
         table.replace(aside)
         said = f"{table} is not as it was written: renamed to {aside.name}"
-        print(f"minidalle: {said}", file=sys.stderr)
+        print(f"minidalle: {shown(said)}", file=sys.stderr)
         return
     if len(kept) > 1:
         with whole_file(table) as part:
             part.write_bytes("".join(kept).encode("utf-8"))
     else:
         table.unlink()
+
+
+def text_of(table: Path) -> str:
+    """The text in a file; raises ValueError if there is none, or no end of it, as in a device."""
+    if table.exists() and not (table.is_file() or table.is_dir()):
+        raise ValueError("no ordinary file")
+    return table.read_bytes().decode("utf-8")
 
 
 def rows_until(step: int, text: str) -> list[str]:

@@ -87,8 +87,6 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
     def with_noise(step: int, part: slice, examples: Batch) -> Batch:
         """The images, and Gumbel noise (B, K, h, w), drawn separately for each while it is used."""
         (images,), shape = examples, (config.codebook_size, config.grid, config.grid)
-        if step / train.steps >= terms.hard_from:
-            return images, torch.empty(0)
         device, numbers = images.device, range(train.batch_size)[part]
         streams = [seeded(seed, step, f"noise {n}", device)[1] for n in numbers]
         return images, torch.stack([gumbel_noise(shape, stream) for stream in streams])
@@ -255,7 +253,9 @@ def dalle_job(
     """
     if stored := token_files(data):
         maker = Maker(bpe.fingerprint(), fingerprint(dvae), config.text_len)
-        examples = stored_examples(Tokens(stored, maker, config.image_len), train.batch_size)
+        below = config.text_vocab_size, config.codebook_size
+        tokens = Tokens(stored, maker, config.image_len, below)
+        examples = stored_examples(tokens, train.batch_size)
     else:
         framed = partial(framed_captions, bpe, config.text_len, bpe_dropout)
         to_emoji = ABILITIES_TO_EMOJI if data == "world" else SCENES_TO_EMOJI["dalle"]

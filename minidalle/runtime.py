@@ -108,8 +108,8 @@ class Checkpoint:
 
 
 def is_number(value: Any, kinds: tuple[type, ...] = (int,)) -> bool:
-    """Whether it is a number of one of these types, from 0 on and finite."""
-    return type(value) in kinds and 0 <= value < math.inf
+    """Whether it is a number of one of these types, not negative and not endless."""
+    return type(value) in kinds and 0 <= value < 2**63
 
 
 def are_sizes(sums: Any) -> bool:

@@ -358,6 +358,11 @@ def test_minutes_become_steps(photos, tmp_path, monkeypatch):
     assert train("dvae", photos, tmp_path, "--minutes", "9", "--resume") == 0
 
 
+def test_a_training_may_be_longer_than_its_preset(photos, tmp_path):
+    assert train("dvae", photos, tmp_path, "--steps", "7") == 0  # its preset has five
+    assert train("dvae", photos, tmp_path, "--steps", "9", "--resume") == 0
+
+
 def test_nothing_is_overwritten_unasked(photos, copy, refused, capsys):
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
     for model in ("bpe", "dvae", "clip", "dalle"):
@@ -588,6 +593,7 @@ def test_table():
     assert table({"unseen": {"exact": 0.75, "n": 500}}) == (
         "unseen\n  exact        0.75\n  n             500"
     )
+    assert table({"unseen": {"\x1b[2J": "\u202e"}}).split() == ["unseen", "\\x1b[2J", "\\u202e"]
 
 
 @pytest.mark.slow
@@ -651,6 +657,7 @@ WORDS = [
     (["draw", "x", "--candidates", "1" + "0" * 30], "candidates must be from 1 to 100000"),
     (["vary", "a.png", "--eta", "nan"], "--eta: must be from 0 to 1, not nan"),
     (["plan", "--gpus", "x"], "invalid int value"),
+    (["bench", "attention", "--threads", "100000"], "--threads: must be from 1 to 1024"),
     (["bench", "attention", "--into", "/dev/zero"], "/dev/zero is no ordinary file"),
 ]
 
@@ -660,6 +667,15 @@ def test_a_number_out_of_reach_is_one_sentence(words, said, refused, tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert said in refused(*words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_a_terminal_would_obey_are_escaped(shipped, photos, tmp_path, capsys):
+    out = tmp_path / "\x1b[2J"
+    assert train("bpe", photos, out) == 0 and train("bpe", photos, out, "--resume") == 0
+    assert train("dvae", photos, out, "--steps", "1") == 0
+    assert draw(shipped, out / "\u202egnp.png") == 0
+    said = capsys.readouterr().out
+    assert said.replace("\n", "").isprintable() and said.count("/\\x1b[2J/") == 4
 
 
 def test_a_loop_of_links(refused, photos, tmp_path):
@@ -681,7 +697,7 @@ def test_a_broken_environment(refused, photos, tmp_path, monkeypatch, name, valu
     assert "`torchrun` sets" in refused(*TRAIN[:-1], tmp_path / "out")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">/dev/full", "| true"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">/dev/full", "| true", "x 2>/dev/full"])
 def test_output_that_has_no_place_to_go(closed):
     line = f"{sys.executable} -m minidalle plan --gpus 4 {closed}; echo ${{PIPESTATUS[0]}} >&3"
     shell = ["bash", "-c", f"exec 3>&1; {line}"]

@@ -430,3 +430,15 @@ def test_tensors_of_another_kind(made, maker, tmp_path, name, wrong):
     del stored[name]
     weights.write_tensors(tmp_path / "a", stored, about)
     assert f"its {name} cannot be" in toys.one_sentence(read, tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["text", "codes"])
+@pytest.mark.parametrize("number", [-1, 9999])
+def test_numbers_that_are_no_ids_or_codes(made, maker, tmp_path, name, number):
+    stored, about = weights.read_tensors(made / NAMES[0])
+    stored[name][11, 3] = number
+    weights.write_tensors(tmp_path / "a", stored, about)
+    source = tokens.Tokens([tmp_path / "a"], maker, 64, (9999, 9999))
+    assert len(source.read([0, 10])) == 2
+    said = toys.one_sentence(lambda path: source.read([0, 11]), tmp_path / "a")
+    assert "is damaged: sample 11 holds a number that is not from 0 to 9998" in said

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from toys import speck
 
 from minidalle import evaluate, pipeline, rates
 from minidalle.datasets import to_tensor
+from minidalle.dvae import DVAE
 from minidalle.world import emoji, emoji_judge, judge, painting, scenes, spoil
 
 
@@ -117,6 +119,12 @@ def test_the_limits_are_those_of_the_shipped_dvae(models):
 
 
 # ---- emoji ------------------------------------------------------------------------------
+
+
+def test_a_dvae_through_which_no_scene_can_be_read_has_no_limits():
+    models = SimpleNamespace(dvae=DVAE(speck(300, image_size=32).dvae).eval())
+    limits = evaluate.limits(models, captions=1, candidates=1, seed=0)
+    assert math.isnan(limits["worst"]) and math.isnan(limits["detail"])
 
 
 def test_the_nearest_emoji():

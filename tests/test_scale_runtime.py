@@ -306,9 +306,33 @@ def test_an_incomplete_checkpoint_is_skipped(tmp_path, bpe, dvae, capfd):
     file = next(newest.glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:-100])
     assert next(whole_checkpoints(place))[0] == older
-    assert f"{newest.name} is incomplete" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert f"{newest.name} is incomplete" in said and said.endswith(f": using {older.name}\n")
     together(2, run, tmp_path, True, None, bpe, dvae)
     assert (tmp_path / "dalle.safetensors").exists()
+
+
+def resumable(out):
+    runtime = distributed("dalle")
+    try:
+        return runtime.checkpoint(out / "dalle.checkpoint").exists()
+    finally:
+        runtime.close()
+
+
+def test_a_checkpoint_that_cannot_be_used_is_one_sentence(tmp_path, bpe, dvae, capfd):
+    together(2, run, tmp_path, False, 1, bpe, dvae)
+    (folder,) = (tmp_path / "dalle.checkpoint").glob("step-*")
+    file = next(folder.glob("*.safetensors"))
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"dtype", b"d\xffype"))
+    assert together(2, resumable, tmp_path) == [True, True]
+    with pytest.raises(ValueError, match=f"{file} is damaged .*invalid UTF-8"):
+        together(2, run, tmp_path, True, None, bpe, dvae)
+    file.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=r"is truncated\), and there is no other: --overwrite"):
+        together(2, resumable, tmp_path)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def on_a_full_disk(out, bpe, dvae):

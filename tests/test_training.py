@@ -193,6 +193,13 @@ def test_a_file_that_is_no_log_is_set_aside(tmp_path, edited, capsys):
         assert f"{table} is not as it was written: renamed to {name}" in capsys.readouterr().err
 
 
+def test_a_log_that_is_an_endless_device_is_set_aside(tmp_path, capsys):
+    table = tmp_path / "a.csv"
+    table.symlink_to("/dev/zero")
+    cut_table(table, 9)
+    assert not table.exists() and (tmp_path / "a.csv.old").is_symlink()
+
+
 def test_a_run_can_be_lengthened(tmp_path, name, whole):
     train(JOBS[name](), replace(CONFIG, steps=8), whole, resume=True, log_every=4)
     assert [row["step"] for row in results(whole, name)[1]] == ["4", "6", "8"]

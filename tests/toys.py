@@ -18,6 +18,7 @@ from minidalle import weights
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, Preset, TrainConfig
+from minidalle.dalle2 import config as config_2
 from minidalle.dalle2 import pipeline
 from minidalle.dalle2.ar_prior import ARPrior
 from minidalle.dalle2.config import (
@@ -71,14 +72,30 @@ def positions_sent(model, draw):
 # ---- a preset ---------------------------------------------------------------------------
 
 
-def speck(vocab_size: int, text_len: int = 16) -> Preset:
+def speck(vocab_size: int, text_len: int = 16, image_size: int = 16) -> Preset:
     """A preset that draws 16×16 pictures from 4×4 codes, in milliseconds."""
     length, ids = TrainConfig(steps=5, batch_size=4, lr=1e-3, warmup=2), vocab_size + 1 + text_len
+    grid = image_size // 4
     return Preset(
-        DVAEConfig(16, 16, width=8, blocks=1, code_width=8, patch=4),
-        DALLEConfig(vocab_size, text_len, 16, 4, width=16, depth=3, heads=2, kernel=3),
-        CLIPConfig(8, 16, 8, 16, 1, 2, ids, text_len, 16, 1, 2, end=vocab_size + 1),
+        DVAEConfig(image_size, 16, width=8, blocks=1, code_width=8, patch=4),
+        DALLEConfig(vocab_size, text_len, 16, grid, width=16, depth=3, heads=2, kernel=3),
+        CLIPConfig(8, image_size, 8, 16, 1, 2, ids, text_len, 16, 1, 2, end=vocab_size + 1),
         {"dvae": length, "clip": length, "dalle": length},
+    )
+
+
+def second_speck(vocab_size: int, text_len: int) -> config_2.Preset:
+    """The same of the second DALL·E, with pictures of 32×32, enlarged to 64×64 and 128×128."""
+    E, V, T = 8, vocab_size, text_len
+    unet = UNetConfig(32, 0, 4, (8, 8), 1, (4,), 8, 4, context=8)
+    large = [UNetConfig(size, 3, 4, (8, 8), 1, (), groups=4) for size in (64, 128)]
+    names, length = "prior ar_prior decoder up64 up128", TrainConfig(5, 4, lr=1e-3, warmup=2)
+    return config_2.Preset(
+        PriorConfig(E, 16, T, 8, 1, 2),
+        ARPriorConfig(E, 16, T, 4, 8, 8, 1, 2),
+        DecoderConfig(unet, TextConfig(V + 1 + T, V + 1, T, 8, 1, 2), E),
+        *(UpsamplerConfig(size, 2, crop=16) for size in large),
+        dict.fromkeys(names.split(), length),
     )
 
 

@@ -85,8 +85,11 @@ class Tokens:
     ValueError, in one sentence, if a file is from another maker or damaged, or there is no sample.
     """
 
-    def __init__(self, paths: list[Path], maker: Maker, image_len: int):
-        self.paths = paths
+    def __init__(
+        self, paths: list[Path], maker: Maker, image_len: int, below: tuple[int, int] = (2**31,) * 2
+    ):
+        """below: what ids, and what codes, must be below."""
+        self.paths, self.below = paths, below
         self.open = lru_cache(64)(partial(safe_open, framework="pt"))
         self.starts = [0, *accumulate(read_header(path, maker)["samples"] for path in paths)]
         for path in paths:
@@ -114,4 +117,9 @@ class Tokens:
         """Ids (1, T) and codes (1, N) of one sample."""
         which = bisect_right(self.starts, number) - 1
         file, i = self.open(self.paths[which]), number - self.starts[which]
-        return file.get_slice("text")[i : i + 1], file.get_slice("codes")[i : i + 1]
+        text, codes = (file.get_slice(name)[i : i + 1] for name in ("text", "codes"))
+        for tensor, below in zip((text, codes), self.below):
+            if not 0 <= int(tensor.min()) <= int(tensor.max()) < below:
+                said = f"sample {i} holds a number that is not from 0 to {below - 1}"
+                raise ValueError(f"{self.paths[which]} is damaged: {said}")
+        return text, codes

@@ -12,15 +12,17 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import torch.distributed as dist
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.distributed import checkpoint as dcp
 
 from minidalle.files import folder_beside, sweep, whole_file
 from minidalle.runtime import Checkpoint, checked
+from minidalle.words import shown
 
 ABOUT = "about.json"
 
@@ -77,11 +79,15 @@ class ShardedCheckpoint(Checkpoint):
         return found[0]
 
     def exists(self) -> bool:
-        """Whether there is a complete one; raises FileNotFoundError if it is one process's."""
+        """Whether there is one; raises ValueError or FileNotFoundError if it cannot be resumed."""
         alone = Checkpoint(self.path).path
         if not self.path.is_dir() and alone.is_file():
             raise FileNotFoundError(f"{alone} is of a single process: resume it without `torchrun`")
-        return self.newest() is not None
+        complete, found = self.newest(), folders_in(self.path)
+        if found and not complete:
+            why = f"is incomplete ({shown(fault(found[0]))}), and there is no other"
+            raise ValueError(f"{found[0]} {why}: --overwrite starts over")
+        return complete is not None
 
     def there(self) -> tuple[Path, dict]:
         """The newest complete one; raises FileNotFoundError if there is none."""
@@ -97,6 +103,12 @@ class ShardedCheckpoint(Checkpoint):
     def fill(self, tensors: dict[str, Tensor]) -> None:
         """Read it into these tensors or shards, however many processes wrote it."""
         folder, _ = self.there()
+        for file in folder.glob("*.safetensors"):
+            try:
+                with safe_open(file, framework="pt"):
+                    pass
+            except (SafetensorError, OSError) as error:
+                raise ValueError(f"{file} is damaged ({shown(error)})") from None
         try:
             dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
         except dcp.api.CheckpointException:
@@ -110,16 +122,23 @@ class ShardedCheckpoint(Checkpoint):
 
 def whole_checkpoints(place: Path) -> Iterator[tuple[Path, dict]]:
     """The complete checkpoints of a place, `latest` first; reports incomplete ones on stderr."""
-    latest = place / "latest"
-    folders = sorted(place.glob("step-*[0-9]"), reverse=True)
-    if latest.is_file():
-        folders.sort(key=lambda folder: folder.name != latest.read_text())
-    for folder in folders:
+    torn = []
+    for folder in folders_in(place):
         if wrong := fault(folder):
-            said = f"{folder} is incomplete ({wrong}): using the one before"
-            print(f"minidalle: {said}", file=sys.stderr)
-        else:
-            yield folder, json.loads((folder / ABOUT).read_text())
+            torn.append(shown(f"{folder} is incomplete ({wrong})"))
+            continue
+        while torn:
+            print(f"minidalle: {torn.pop(0)}: using {folder.name}", file=sys.stderr)
+        yield folder, json.loads((folder / ABOUT).read_text())
+
+
+def folders_in(place: Path) -> list[Path]:
+    """The checkpoints of a place, complete or not, `latest` first, then later ones first."""
+    folders = sorted(place.glob("step-*[0-9]"), reverse=True)
+    with suppress(OSError, ValueError):  # `latest` is no text, say
+        latest = (place / "latest").read_text()
+        folders.sort(key=lambda folder: folder.name != latest)
+    return folders
 
 
 def fault(folder: Path) -> str | None:
