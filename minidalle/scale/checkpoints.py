@@ -9,6 +9,7 @@ tensor is its memory as it lies there, so tensors are handed over contiguous.
 """
 
 import json
+import logging
 import shutil
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.distributed import checkpoint as dcp
 
-from minidalle.files import folder_beside, whole_file
+from minidalle.files import ENDING, folder_beside, sweep, whole_file
 from minidalle.runtime import Checkpoint, checked
 from minidalle.words import shown
 
@@ -70,6 +71,8 @@ class ShardedCheckpoint(Checkpoint):
         for other in others:
             if other not in kept:  # too old, torn, or of steps that this run will do again
                 shutil.rmtree(other)
+        for left in self.path.glob(f".*{ENDING}"):  # by a run that was killed while it wrote this
+            sweep(self.path / left.name.split(".")[1])
 
     def newest(self) -> tuple[Path, dict] | None:
         """The newest complete checkpoint and its header, the same in every process."""
@@ -108,10 +111,14 @@ class ShardedCheckpoint(Checkpoint):
                     pass
             except (SafetensorError, OSError) as error:
                 raise ValueError(f"{file} is damaged ({shown(error)})") from None
+        logging.disable()  # torch would print a traceback before it raises the exception
         try:
             dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
         except dcp.api.CheckpointException:
-            raise ValueError(f"{folder} belongs to a model of another size") from None
+            said = f"{folder} belongs to a model of another size, or is damaged"
+            raise ValueError(said) from None
+        finally:
+            logging.disable(logging.NOTSET)
 
     def delete(self) -> None:
         """Remove it, if there is one."""
@@ -142,6 +149,8 @@ def folders_in(place: Path) -> list[Path]:
 
 def fault(folder: Path) -> str | None:
     """What is wrong with a checkpoint's folder, if anything is."""
+    if not (folder / ABOUT).is_file():
+        return f"there is no file {ABOUT}"
     try:
         sizes = json.loads((folder / ABOUT).read_text())["files"].items()
         torn = [name for name, size in sizes if (folder / name).stat().st_size != size]
