@@ -19,10 +19,11 @@ from typing import Any
 
 from minidalle import DATA
 from minidalle.config import PRESETS, DVAEConfig
-from minidalle.files import whole_file
+from minidalle.files import TooLarge, read_at_most, whole_file
 from minidalle.words import shown
 
 BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
+MOST_CAPTIONS = 2**26  # bytes of --among
 CLIP_WORDS = "bpe_simple_vocab_16e6.txt.gz"  # OpenAI's name for it
 
 
@@ -127,8 +128,7 @@ def caption(args) -> None:
     models = open_models(args)
     bpe, clip, T = models.bpe, models.clip, models.clip.config.text_len
     if args.among:
-        captions = [line.strip() for line in args.among.read_text("utf-8").splitlines()]
-        captions = [line for line in captions if line]
+        captions = captions_among(args.among)
     else:
         folder = args.weights or DATA / args.preset
         captions = vocabulary.captions(
@@ -143,6 +143,15 @@ def caption(args) -> None:
     nearest = sorted(zip(cosines, captions), reverse=True)[: args.keep]
     for score, text in nearest:
         print(f"{score:.4f}  {shown(text)}")
+
+
+def captions_among(path: Path) -> list[str]:
+    """The lines of a file that are not empty."""
+    try:
+        lines = read_at_most(path, MOST_CAPTIONS).decode("utf-8").splitlines()
+    except TooLarge as error:
+        raise ValueError(f"{path} is too large: {error}") from None
+    return [line.strip() for line in lines if line.strip()]
 
 
 # ---- tokenize ---------------------------------------------------------------------------
@@ -220,7 +229,8 @@ def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text("utf-8"))
         other = [name for name in asked if found[name] != asked[name]]
-    except (ValueError, KeyError, TypeError):
+        found["date"], found["machine"] = shown(found["date"]), shown(found["machine"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"{path} holds no figures of `minidalle evaluate`") from None
     if other:
         raise ValueError(f"{path} holds figures of other {', '.join(other)}: name another file")

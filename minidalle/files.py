@@ -108,9 +108,12 @@ class TooLarge(ValueError):
 
 def read_at_most(path: str | Path, most: int) -> bytes:
     """The content of a file; raises TooLarge, in a few words, if it has more than `most` bytes."""
-    if os.path.getsize(path) > most:
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(most + 1) if size <= most else b""  # a device has no size, nor an end
+    if max(size, len(content)) > most:
         raise TooLarge(f"more than {most} bytes")
-    return Path(path).read_bytes()
+    return content
 
 
 def real_name(path: Path | str) -> str:

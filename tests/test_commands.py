@@ -266,6 +266,7 @@ def test_captions_of_a_picture(shipped, picture, tmp_path, capsys, refused):
     assert {line.split("  ")[1] for line in lines} < {*among.read_text().split("\n")}
     among.write_text("\n")
     assert "no captions" in refused(*command, "--among", among)
+    assert "is too large: more than" in refused(*command, "--among", "/dev/zero")
 
 
 # ---- train ------------------------------------------------------------------------------
@@ -585,8 +586,9 @@ def test_an_evaluation_goes_on_where_it_was_stopped(
     found = json.loads(file.read_text())
     assert found["unseen"] == {"exact": 0.25} and found["combination"]["exact"] == 0.5
     assert "other seed" in refused(*words, "--seed", "1")
-    file.write_text("[]")
-    assert "no figures" in refused(*words)
+    for odd in ("[]", "[" * 99_999, json.dumps({n: found[n] for n in found if n != "date"})):
+        file.write_text(odd)
+        assert "no figures" in refused(*words)
 
 
 def test_table():

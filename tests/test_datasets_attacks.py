@@ -11,6 +11,7 @@ import tracemalloc
 import weakref
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -21,7 +22,7 @@ from toys import emoji_samples, write_shard
 from minidalle import openai, weights
 from minidalle.bpe import BPE
 from minidalle.config import DVAEConfig
-from minidalle.datasets import folder_pictures, metadata, shards, tars
+from minidalle.datasets import folder_pictures, metadata, pictures, shards, tars
 from minidalle.datasets.pairs import captions_in
 from minidalle.datasets.pictures import MOST_PIXELS, middle_crop, read_picture
 from minidalle.datasets.shards import Shard, Shards, spell_out
@@ -282,6 +283,12 @@ def test_a_picture_of_too_many_bytes_is_not_read_to_its_end(tmp_path):
         endless.truncate(2**40)
     with pytest.raises(TooLarge, match="a.png is too large: more than 134217728 bytes"):
         read_picture(tmp_path / "a.png", tmp_path / "a.png")
+
+
+def test_a_picture_that_is_an_endless_device(monkeypatch):
+    monkeypatch.setattr(pictures, "MOST_BYTES", 2**20)
+    with pytest.raises(TooLarge, match="/dev/zero is too large: more than 1048576 bytes"):
+        read_picture(Path("/dev/zero"), "/dev/zero")
 
 
 def load_batch(path) -> None:

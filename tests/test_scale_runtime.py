@@ -291,7 +291,8 @@ def test_what_was_just_saved_is_kept_whatever_lies_beside_it(tmp_path, bpe, dvae
     place = tmp_path / "dalle.checkpoint"
     for step in (7, 8, 9):
         (place / f"step-{step:09}").mkdir(parents=True)
-    (place / ".step-000000001.0.part").mkdir()
+    for step in (1, 2):
+        (place / f".step-00000000{step}.0.part").mkdir()
     together(2, run, tmp_path, False, 1, bpe, dvae, "fsdp", 60, "dalle", 1)
     assert sorted(path.name for path in place.iterdir()) == ["latest", "step-000000002"]
     assert (place / "latest").read_text() == "step-000000002"
@@ -328,6 +329,9 @@ def test_a_checkpoint_that_cannot_be_used_is_one_sentence(tmp_path, bpe, dvae, c
     file.write_bytes(content.replace(b"dtype", b"d\xffype"))
     assert together(2, resumable, tmp_path) == [True, True]
     with pytest.raises(ValueError, match=f"{file} is damaged .*invalid UTF-8"):
+        together(2, run, tmp_path, True, None, bpe, dvae)
+    file.write_bytes(content.replace(b"ema.", b"emb.", 1))  # in the list of shards, or of tensors
+    with pytest.raises(ValueError, match="belongs to a model of another size, or is damaged"):
         together(2, run, tmp_path, True, None, bpe, dvae)
     file.write_bytes(content[:-1])
     with pytest.raises(ValueError, match=r"is truncated\), and there is no other: --overwrite"):

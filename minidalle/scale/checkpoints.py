@@ -9,6 +9,7 @@ tensor is its memory as it lies there, so tensors are handed over contiguous.
 """
 
 import json
+import logging
 import shutil
 import sys
 from collections.abc import Iterator
@@ -109,10 +110,14 @@ class ShardedCheckpoint(Checkpoint):
                     pass
             except (SafetensorError, OSError) as error:
                 raise ValueError(f"{file} is damaged ({shown(error)})") from None
+        logging.disable()  # torch would print a traceback before it raises the exception
         try:
             dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
         except dcp.api.CheckpointException:
-            raise ValueError(f"{folder} belongs to a model of another size") from None
+            said = f"{folder} belongs to a model of another size, or is damaged"
+            raise ValueError(said) from None
+        finally:
+            logging.disable(logging.NOTSET)
 
     def delete(self) -> None:
         """Remove it, if there is one."""
@@ -143,6 +148,8 @@ def folders_in(place: Path) -> list[Path]:
 
 def fault(folder: Path) -> str | None:
     """What is wrong with a checkpoint's folder, if anything is."""
+    if not (folder / ABOUT).is_file():
+        return f"there is no file {ABOUT}"
     try:
         sizes = json.loads((folder / ABOUT).read_text())["files"].items()
         torn = [name for name, size in sizes if (folder / name).stat().st_size != size]

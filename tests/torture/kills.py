@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from safetensors.torch import load_file
 from torch.distributed import TCPStore
 
 from minidalle import weights
@@ -92,7 +93,7 @@ def killed(place: Path, rng: Random, number: int) -> tuple[str, str, str]:
             found, said = judge(trial, ended._replace(stopped=True))
             if found != "stopped":
                 return found, said, what
-        if blow.signal != signal.SIGKILL and not job.program and (left := left_behind(folder)):
+        if "SIGKILL" not in what and not job.program and (left := left_behind(folder)):
             return "left behind", " ".join(left), what
     for trial, ended in run(job, folder, job.again):
         found, said = judge(trial, ended)
@@ -199,9 +200,10 @@ def passing(name: str, whole: Path) -> bool:
 def essence(path: Path) -> object:
     """What is in a file, but for dates and times."""
     if path.suffix == ".safetensors" and path.stat().st_size:
-        tensors, about = weights.read_tensors(path) if "step-" not in str(path) else ({}, {})
+        tensors = load_file(path)
+        about = {} if "step-" in str(path) else weights.read_about(path)
         values = {n: (t.dtype, t.shape, t.numpy().tobytes()) for n, t in tensors.items()}
-        return values or path.read_bytes(), {n: about[n] for n in about.keys() - OF_A_RUN}
+        return values, {n: about[n] for n in about.keys() - OF_A_RUN}
     if path.suffix == ".csv":
         rows = csv.DictReader(path.read_text().splitlines())
         return [{n: row[n] for n in row.keys() - OF_A_MOMENT} for row in rows]
