@@ -226,6 +226,8 @@ def begun(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     """The figures of an evaluation that was stopped, if it asked for the same."""
     if not path.exists():
         return None
+    if not path.is_file():
+        raise ValueError(f"{path} is no ordinary file")
     try:
         found = json.loads(path.read_text("utf-8"))
         other = [name for name in asked if found[name] != asked[name]]

@@ -589,6 +589,7 @@ def test_an_evaluation_goes_on_where_it_was_stopped(
     for odd in ("[]", "[" * 99_999, json.dumps({n: found[n] for n in found if n != "date"})):
         file.write_text(odd)
         assert "no figures" in refused(*words)
+    assert "/dev/zero is no ordinary file" in refused(*words[:-1], "/dev/zero")
 
 
 def test_table():
