@@ -108,12 +108,14 @@ class TooLarge(ValueError):
 
 def read_at_most(path: str | Path, most: int) -> bytes:
     """The content of a file; raises TooLarge, in a few words, if it has more than `most` bytes."""
+    content = bytearray()
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(most + 1) if size <= most else b""  # a device has no size, nor an end
+        while max(size, len(content)) <= most and (block := file.read(2**16)):
+            content += block  # block by block, for a device has no size, nor an end
     if max(size, len(content)) > most:
         raise TooLarge(f"more than {most} bytes")
-    return content
+    return bytes(content)
 
 
 def real_name(path: Path | str) -> str:
