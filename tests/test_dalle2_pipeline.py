@@ -38,6 +38,10 @@ def test_a_folder_of_weights(models, tmp_path):
     toys.save_second(models, tmp_path)
     loaded = pipeline.load_pretrained(tmp_path)
     assert torch.equal(draw(loaded, candidates=2).large, draw(models, candidates=2).large)
+    weights.save(tmp_path / "up64.safetensors", models.up128)
+    with pytest.raises(ValueError, match="the large sizes of up64 and decoder differ .128 and 64"):
+        pipeline.load_pretrained(tmp_path)
+    weights.save(tmp_path / "up64.safetensors", models.up64)
     weights.save(tmp_path / "prior.safetensors", models.prior, clip="another's fingerprint")
     with pytest.raises(ValueError, match="prior.safetensors was trained with another clip than"):
         pipeline.load_pretrained(tmp_path)

@@ -83,13 +83,16 @@ def load_pretrained(source: str | Path = "dalle2") -> Pretrained:
 def check_fit(models: Pretrained) -> None:
     """Raise ValueError, in one sentence, if the parts do not fit together."""
     clip, prior, decoder = models.clip.config, models.prior.config, models.decoder.config
+    side, up64, up128 = decoder.unet.image_size, models.up64.config, models.up128.config
     pairs = [
         ("vocabularies", "BPE", models.bpe.pad(clip.text_len), "CLIP", clip.vocab_size),
         ("embeddings", "prior", prior.embed, "CLIP", clip.embed),
         ("embeddings", "ar_prior", models.ar_prior.config.embed, "CLIP", clip.embed),
         ("embeddings", "decoder", decoder.embed, "CLIP", clip.embed),
         ("captions", "decoder", decoder.text.vocab_size, "CLIP", clip.vocab_size),
-        ("picture sizes", "decoder", decoder.unet.image_size, "CLIP", clip.image_size),
+        ("picture sizes", "decoder", side, "CLIP", clip.image_size),
+        ("large sizes", "up64", up64.unet.image_size, "decoder", up64.factor * side),
+        ("large sizes", "up128", up128.unet.image_size, "up64", up128.factor * up64.factor * side),
     ]
     for what, one, a, other, b in pairs:
         if a != b:
