@@ -27,6 +27,7 @@ from minidalle import DATA, config, pipeline, plots, rates, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 from minidalle.commands import table, valid
+from minidalle.datasets.identity import identity
 from minidalle.files import only_one
 from minidalle.models import MODELS
 from minidalle.scale import launch
@@ -440,6 +441,8 @@ def test_another_run_is_not_resumed(begun, photos, copy, tmp_path, refused, caps
     words, other = begun(), tmp_path / "other" / Path(photos).name
     checkpoint = copy / "dalle.checkpoint.safetensors"
     shutil.copytree(photos, other)
+    (other / ".DS_Store").write_text("what a file manager remembers of a folder")
+    assert identity(str(other)) == identity(str(photos))
     picture = sorted(other.glob("*.png"))[0]
     assert "seed 0, not 1" in refused(*words, "--seed", "1")
     before = {path.name: path.read_bytes() for path in copy.iterdir()}

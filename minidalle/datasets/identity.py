@@ -3,19 +3,21 @@
 import hashlib
 from pathlib import Path
 
+from minidalle.datasets.pairs import hidden
 from minidalle.datasets.shards import expand
 
 BEGINNING = 2**16  # bytes: pictures and captions whole, and of a shard its first samples
 
 
 def identity(data: str) -> str | None:
-    """sha256 of names, sizes and beginnings of all files of a folder or a pattern.
+    """sha256 of names, sizes and beginnings of all files, but hidden ones, of a folder or pattern.
 
     None for data that is painted, such as "scenes". Every byte of many shards would take hours.
     """
     folder, digest = Path(data), hashlib.sha256()
     if folder.is_dir():
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        found = (path for path in folder.rglob("*") if path.is_file())
+        files = sorted(path for path in found if not hidden(str(path.relative_to(folder))))
     elif data.endswith((".tar", ".safetensors")):
         files = expand(data)
     else:
