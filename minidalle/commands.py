@@ -1,4 +1,4 @@
-"""The commands; their options are in __main__.py.
+"""The commands; their options are in options.py.
 
 torch is imported by the functions that need it, so that `--help` and a misspelt option respond
 at once. Bad input raises ValueError or OSError, in one sentence.

@@ -25,15 +25,20 @@ pytestmark = [
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
-def wait_for(what, seconds: float, reason: str, seen=lambda: ""):
-    """The first true value of what(), asked for twice a second; else fails, with what is seen."""
+def within(seconds: float, what):
+    """The first true value of what(), asked for twice a second; None if there is none in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = what()
         if found:
             return found
         time.sleep(0.5)
-    pytest.fail(f"no {reason} after {seconds:.0f} s {seen()}")
+    return None
+
+
+def wait_for(what, seconds: float, reason: str, seen=lambda: ""):
+    """As within, but none in time fails the test, with what is seen."""
+    return within(seconds, what) or pytest.fail(f"no {reason} after {seconds:.0f} s {seen()}")
 
 
 @pytest.fixture(params=["00_from_words_to_pictures.ipynb", "05_one_stream.ipynb"])
@@ -113,6 +118,17 @@ def test_run_all_cells(notebook, lab, browser):
 
         wait_for(found, 120, f"{words!r} to click on")[0].click()
 
+    def prompts() -> set[str]:
+        """What stands beside the code cells in view: [ ]: before it is run, [*]:, then a number."""
+        found = browser.find_elements(By.CSS_SELECTOR, ".jp-CodeCell .jp-InputArea-prompt")
+        return {prompt.text.strip() for prompt in found} - {""}
+
+    def run_all() -> bool:
+        """Whether anything runs: JupyterLab can drop a command given while it is still loading."""
+        click(".lm-MenuBar-itemLabel", "Run")
+        click(".lm-Menu-itemLabel", "Run All Cells")
+        return bool(within(20, lambda: prompts() - {"[ ]:"}))
+
     def saved() -> list[dict]:
         """The code cells as they are now."""
         browser.find_element(By.TAG_NAME, "body").send_keys(Keys.CONTROL, "s")
@@ -126,7 +142,8 @@ def test_run_all_cells(notebook, lab, browser):
         """How far it came, and what dialogs say."""
         counts = [cell["execution_count"] for cell in saved()]
         dialogs = browser.find_elements(By.CSS_SELECTOR, ".jp-Dialog")
-        return f"cells {counts}, dialogs {[dialog.text for dialog in dialogs]}"
+        texts = [dialog.text for dialog in dialogs]
+        return f"cells {counts}, prompts {prompts()}, dialogs {texts}"
 
     def finished() -> bool:
         cells = saved()
@@ -140,8 +157,7 @@ def test_run_all_cells(notebook, lab, browser):
     )
     idle = ".jp-Notebook-ExecutionIndicator[data-status='idle']"  # before that, nothing is run
     wait_for(lambda: browser.find_elements(By.CSS_SELECTOR, idle), 120, "kernel")
-    click(".lm-MenuBar-itemLabel", "Run")
-    click(".lm-Menu-itemLabel", "Run All Cells")
+    wait_for(run_all, 120, "cell that runs", progress)
     wait_for(finished, 600, "end of the notebook", progress)
     cells = wait_for(saved, 30, "saved notebook")
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))

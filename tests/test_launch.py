@@ -14,10 +14,10 @@ from torch.distributed.run import get_args_parser
 from toys import free_port
 
 from minidalle import recipes, weights
-from minidalle.__main__ import parser
 from minidalle.bpe import BPE
 from minidalle.config import PRESETS, DVAEConfig
 from minidalle.dvae import DVAE
+from minidalle.options import parser
 from minidalle.scale.plan import GPUS, Layout, fits
 
 ROOT = Path(__file__).parents[1]

@@ -18,10 +18,11 @@ from PIL import Image
 from toys import difference, pairs_of
 
 from minidalle import clip, dvae, openai
-from minidalle.__main__ import CLIP_WORDS, main
+from minidalle.__main__ import main
 from minidalle.bench import peers
 from minidalle.bench.paths import corpus
 from minidalle.bpe import BPE
+from minidalle.commands import CLIP_WORDS
 from minidalle.config import OPENAI_CLIP, PRESETS, DALLEConfig
 from minidalle.transformer import DALLE
 from minidalle.world import emoji

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from random import Random
 
-from minidalle.__main__ import parser
+from minidalle.options import parser
 from torture.trial import CLOSED_PIPE, DISK, Trial, spelled, tried
 
 # Valid commands, as small as can be. A word in one of them is damaged, or an option is added.
