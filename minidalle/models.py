@@ -21,6 +21,12 @@ from minidalle.dalle2.decoder import Decoder
 from minidalle.dalle2.prior import Prior
 from minidalle.dalle2.unet import Layer
 from minidalle.dalle2.upsample import Upsampler
+from minidalle.dalle_mini import recipes as recipes_mini
+from minidalle.dalle_mini.config import PRESETS as PRESETS_MINI
+from minidalle.dalle_mini.seq2seq import Layer as MiniLayer
+from minidalle.dalle_mini.seq2seq import Seq2Seq
+from minidalle.dalle_mini.vqgan import VQGAN
+from minidalle.dalle_mini.vqgan import ResBlock as VQGANBlock
 from minidalle.training import Job
 
 
@@ -104,6 +110,24 @@ def upsampler(name: str, request: Request) -> Job:
     return recipes_2.upsampler_job(name, config, *how)
 
 
+def train_vqgan(request: Request) -> Job:
+    return recipes_mini.vqgan_job(request.sizes.vqgan, request.train, request.data, request.seed)
+
+
+def train_mini(request: Request, bpe: BPE, vqgan: VQGAN) -> Job:
+    T, V = request.sizes.mini.text_len, bpe.vocab_size
+    config = replace(
+        request.sizes.mini,
+        vocab_size=V + 1 + T,
+        pad=V + 1,
+        pads=T,
+        codebook_size=vqgan.config.codebook_size,
+        grid=vqgan.config.grid,
+    )
+    how = request.train, request.data, request.seed
+    return recipes_mini.mini_job(config, *how, bpe, vqgan)
+
+
 ROWS = (
     Row("dvae", dvae.DVAE, train_dvae, (), dvae.ResBlock, PRESETS),
     Row("clip", clip.CLIP, train_clip, ("bpe", "dvae"), clip.Block, PRESETS),
@@ -114,6 +138,9 @@ ROWS = (
     Row("decoder", Decoder, train_decoder, ("bpe", "clip"), Layer, PRESETS_2),
     Row("up64", Upsampler, train_up64, (), Layer, PRESETS_2),
     Row("up128", Upsampler, train_up128, (), Layer, PRESETS_2),
+    # DALL·E Mini.
+    Row("vqgan", VQGAN, train_vqgan, (), VQGANBlock, PRESETS_MINI),
+    Row("mini", Seq2Seq, train_mini, ("bpe", "vqgan"), MiniLayer, PRESETS_MINI),
 )
 MODELS = {row.name: row for row in ROWS}
 

@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, clip_loss, end_positions
@@ -21,9 +21,13 @@ from minidalle.datasets.pictures import dvae_crop
 from minidalle.datasets.shards import Shards
 from minidalle.datasets.tokens import Maker, Tokens, token_files
 from minidalle.dvae import DVAE, codebook_use, gumbel_noise, kl_from_uniform
-from minidalle.training import Batch, Job, at
-from minidalle.transformer import DALLE, initial
+from minidalle.runtime import Numbers
+from minidalle.training import Batch, Job, as_loaded, at
+from minidalle.transformer import DALLE, Sizes, initial
 from minidalle.weights import fingerprint
+
+Load = Callable[..., Batch]  # of (step, part)
+Examples = Callable[[int, slice, Random, torch.Generator], tuple[Tensor, Tensor]]
 
 WHOLE = slice(None)  # the whole batch, for a single process
 SCENES_TO_EMOJI = {"clip": 3, "dalle": 7}  # scenes per emoji in a batch of both
@@ -68,10 +72,9 @@ def bpe_captions(data: str, seed: int, count: int = 50_000) -> list[str]:
     return captions
 
 
-def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms: DVAELoss) -> Job:
-    """Pictures only, each mirrored half of the time (paper, appendix A.2)."""
-    torch.manual_seed(seed)
-    source, model = training_data(data, config.image_size, crop=dvae_crop), DVAE(config)
+def pictures_only(train: TrainConfig, data: str, seed: int, image_size: int) -> Load:
+    """A job's `load` for a tokenizer: pictures (B, 3, H, W), half of them mirrored."""
+    source = training_data(data, image_size, crop=dvae_crop)
 
     def load(step: int, part: slice = WHOLE) -> Batch:
         rng, generator = seeded(seed, step)
@@ -83,6 +86,24 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
             inverted = torch.rand(train.batch_size, generator=generator)[part] < INVERTED
             images = torch.where(inverted[:, None, None, None], 1 - images, images)
         return (images,)
+
+    return load
+
+
+def log_with_codes(*nats: str) -> Callable[[Numbers], dict[str, float]]:
+    """A job's `log` for a tokenizer: these parts, and how it uses its codes, from "counts"."""
+
+    def log(parts: Numbers) -> dict[str, float]:
+        perplexity, dead = codebook_use(parts["counts"])
+        return {n: float(parts[n]) for n in nats} | {"perplexity": perplexity, "dead": dead}
+
+    return log
+
+
+def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms: DVAELoss) -> Job:
+    """Pictures only, each mirrored half of the time (paper, appendix A.2)."""
+    torch.manual_seed(seed)
+    load, model = pictures_only(train, data, seed, config.image_size), DVAE(config)
 
     def with_noise(step: int, part: slice, examples: Batch) -> Batch:
         """The images, and Gumbel noise (B, K, h, w), drawn separately for each while it is used."""
@@ -99,18 +120,13 @@ def dvae_job(config: DVAEConfig, train: TrainConfig, data: str, seed: int, terms
         uneven = unevenness(gather(parts.pop("probabilities")[None]).mean(0))
         return loss + at(terms.evenness, t) * uneven, parts | {"uneven": uneven.detach()}
 
-    def log(parts):
-        perplexity, dead = codebook_use(parts["counts"])
-        nats = {name: float(parts[name]) for name in ("reconstruction", "kl", "uneven")}
-        return nats | {"perplexity": perplexity, "dead": dead}
-
     # From `hard_from` on the encoder is frozen, so it should be the averaged one.
     return Job(
         "dvae",
         model,
         load,
         loss,
-        log,
+        log_with_codes("reconstruction", "kl", "uneven"),
         prepare=with_noise,
         load_ema_at=terms.hard_from,
         whole_batch=bool(terms.evenness.start or terms.evenness.end),
@@ -273,27 +289,38 @@ def dalle_job(
     for name, parameter in model.named_parameters():
         if not meta:
             parameter.data = start(name, parameter.shape)
-    null_text = torch.tensor(bpe.null_text(config.text_len))
+    load = with_dropout(examples, train, seed, bpe.null_text(config.text_len))
+    prepare = as_loaded if stored else encoding(dvae)
+    return Job("dalle", model, load, prepare=prepare, start=start)
+
+
+def with_dropout(examples: Examples, train: TrainConfig, seed: int, null_text: list[int]) -> Load:
+    """A job's `load`: texts (B, T), some replaced by the empty caption, and pictures or codes."""
 
     def load(step: int, part: slice = WHOLE) -> Batch:
         rng, generator = seeded(seed, step)
         dropped = torch.rand(train.batch_size, generator=generator)[part] < CAPTION_DROPOUT
         text, pictures_or_codes = examples(step, part, rng, generator)
-        text[dropped] = null_text
+        text[dropped] = torch.tensor(null_text)
         return text, pictures_or_codes
 
-    def encoded(step: int, part: slice, examples: Batch) -> Batch:
-        """Texts (B, T) and codes (B, N)."""
-        text, pictures = examples
-        return text, pictures if stored else dvae.encode(to_tensor(pictures)).flatten(1)
+    return load
 
-    return Job("dalle", model, load, prepare=encoded, start=start)
+
+def encoding(tokenizer: nn.Module) -> Callable[[int, slice, Batch], Batch]:
+    """A job's `prepare`: texts (B, T) and pictures → texts and codes (B, N)."""
+
+    def prepare(step: int, part: slice, examples: Batch) -> Batch:
+        text, pictures = examples
+        return text, tokenizer.encode(to_tensor(pictures)).flatten(1)
+
+    return prepare
 
 
 def start_from_codebook(
     name: str,
     shape: torch.Size,
-    config: DALLEConfig,
+    config: Sizes,
     codebook: Tensor,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -308,9 +335,6 @@ def start_from_codebook(
     turn = torch.randn(codebook.shape[1], shape[1], generator=generator)
     turned = (codebook - codebook.mean(0)) @ turn
     return turned / turned.std() / config.width**0.5
-
-
-Examples = Callable[[int, slice, Random, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def stored_examples(tokens: Tokens, size: int) -> Examples:

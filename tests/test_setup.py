@@ -200,7 +200,7 @@ def test_which_torch_is_taken_and_why(
 FLOORS = """
     minidalle config files words world weights datasets
     bpe masks dvae transformer sampling resnet clip
-    runtime logs optimizers training recipes dalle2 models
+    runtime logs optimizers training recipes dalle2 dalle_mini models
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
     dalle2_measures bench course
     commands commands_dalle2 commands_train commands_course options __main__
