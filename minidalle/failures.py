@@ -94,4 +94,4 @@ def exchange(said: list[Facts], read: Read, seed: int) -> Figures:
         stolen += [s == o for s, w, o in wrong]
     figures = mean("two garments: both colours right", right)
     figures |= mean("two garments: colours exchanged", exchanged)
-    return figures | (mean("two garments: a wrong colour is the other's", stolen) if stolen else {})
+    return figures | mean("two garments: a wrong colour is the other's", stolen)

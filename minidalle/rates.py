@@ -17,10 +17,14 @@ Figures = dict[str, float]
 def mean(name: str, values) -> Figures:
     """The mean of the values, one for each caption, and its standard error, if there are several.
 
+    Of no values, as where no caption fits the question, there is no mean: {}.
+
     >>> mean("heads", [1, 0, 1, 0])
     {'heads': 0.5, 'heads ±': 0.28867513459481287}
     """
     values = np.asarray(values, float)
+    if not len(values):
+        return {}
     found = {name: float(values.mean())}
     if len(values) > 1:
         found[f"{name} ±"] = float(values.std(ddof=1) / math.sqrt(len(values)))

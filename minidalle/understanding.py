@@ -269,7 +269,7 @@ def visor(said: list[Facts], readings: Readings) -> Figures:
             each = [not reader.differences(RELATIONS, facts, one) for one in found]
             right.append(float(np.mean(each)))
     figures = mean("single samples, both things are there", there)
-    return figures | (mean("single samples, relation right if both are", right) if right else {})
+    return figures | mean("single samples, relation right if both are", right)
 
 
 def variety(

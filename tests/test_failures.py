@@ -37,6 +37,11 @@ def test_colours_that_change_places_are_counted():
     assert figures["two garments: a wrong colour is the other's"] == 1
 
 
+def test_without_two_colours_nothing_can_be_exchanged():
+    said = [{"animal": "cat", "hat": "red", "shirt": "red"}]
+    assert failures.exchange(said, lambda requests: [], seed=0) == {}
+
+
 @pytest.mark.parametrize("garment, word", [("hat", "a hat"), ("gloves", "gloves")])
 def test_a_denial_is_english(garment, word):
     asked = []
