@@ -86,6 +86,17 @@ def test_a_right_solution_loses_nothing_and_a_wrong_one_its_own_test():
     assert [r for r in results if not r.as_expected] == []
 
 
+def test_what_is_no_course_is_not_made_one(tmp_path, capsys):
+    where = "--course", str(tmp_path / "course")
+    assert main(["course", "release", "a99", *where]) == 2
+    assert "there is no assignment a99" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    folder.prepare(tmp_path / "course")  # and nothing was released
+    assert main(["course", "report", *where]) == 2
+    assert "has no marks: begin with `course release`" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "course").iterdir()} == {folder.CONFIG, "source"}
+
+
 # ---- a class ----------------------------------------------------------------------------
 
 

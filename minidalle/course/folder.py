@@ -109,9 +109,11 @@ def must(result: dict[str, Any], doing: str) -> None:
 
 def release(folder: Path, names: list[str], students: list[str]) -> list[Path]:
     """Make the students' versions of assignments and each student's copy; returns the folders."""
+    known = {*assignments(), *assignments(folder / "source")}  # an instructor may add some
+    names = checked(names, sorted(known))  # before anything is made
     prepare(folder)
     api, made = open_course(folder), []
-    for name in checked(names, assignments(folder / "source")):
+    for name in names:
         must(api.generate_assignment(name, force=True), f"making the students' version of {name}")
         made.append(folder / "release" / name)
         for student in students:

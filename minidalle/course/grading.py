@@ -126,6 +126,8 @@ def run(folder: Path, assignment: str, student: str, reason: str = "") -> None:
 def report(folder: Path) -> list[dict[str, str | float]]:
     """A row for each submission: its points, what is still to be graded by hand, and remarks."""
     api, rows = open_course(folder), []
+    if not (folder / "gradebook.db").is_file():  # nbgrader would make an empty one
+        raise FileNotFoundError(f"{folder} has no marks: begin with `course release`")
     with Gradebook(api.coursedir.db_url) as gradebook:
         for assignment in gradebook.assignments:
             for student in handed_in(folder, assignment.name, []):
