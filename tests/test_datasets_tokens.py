@@ -390,6 +390,13 @@ def test_what_cannot_be_tokenized(shards, models, made, tmp_path, refused):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that cannot be read")
+def test_a_shard_that_cannot_be_read_is_named(models, tmp_path, refused):
+    (tmp_path / "7.tar").symlink_to("/proc/self/mem")
+    words = ["tokenize", "--preset", "speck", "--data", tmp_path / "7.tar", "--weights", models]
+    assert f"{tmp_path / '7.tar'} cannot be read" in refused(*words, "--out", tmp_path / "out")
+
+
 def test_what_is_not_tokens(models, made, refused, tmp_path):
     words = ["train", "dalle", "--preset", "speck", "--out", models, "--data"]
     assert "there is no file" in refused(*words, made / "{1..4}.tokens.safetensors")

@@ -132,11 +132,14 @@ def is_done(path: Path, target: Path, maker: Maker) -> bool:
 
 
 def describe(path: Path) -> dict:
-    """Name and sha256, which identify the content of a shard."""
+    """Name and sha256, which identify the content of a shard; OSError names it."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    except OSError as error:  # that of a bad disk does not say which file
+        raise OSError(f"{path} cannot be read ({error.strerror})") from None
     return {"name": path.name, "sha256": digest.hexdigest()}
 
 
