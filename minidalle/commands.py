@@ -318,7 +318,7 @@ def bench(args) -> None:
     rows = []
     for path in paths:
         each = launch.STATE if path == "train" else 4  # bytes for a parameter
-        with launch.while_it_fits(runtime.device, each), launch.explaining_lack_of_memory():
+        with launch.while_it_fits(runtime.device, each), launch.explaining_what_is_missing():
             rows += [row.figures() for row in chapter.BENCHES[path](asked)]
     threads = torch.get_num_threads()
     printed = (

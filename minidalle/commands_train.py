@@ -75,7 +75,7 @@ def train_model(args) -> None:
     from minidalle.scale.launch import (
         check_activations,
         check_transformer,
-        explaining_lack_of_memory,
+        explaining_what_is_missing,
         make_runtime,
         rounding,
         settle,
@@ -95,7 +95,7 @@ def train_model(args) -> None:
         )
         if args.model == "dalle":
             check_transformer(sizes, config, runtime, args)
-        with while_it_fits(runtime.device), explaining_lack_of_memory():
+        with while_it_fits(runtime.device), explaining_what_is_missing():
             job = make_job(args, row, sizes, config, runtime)
             if args.model != "dalle" and not args.recompute:
                 check_activations(job, config, runtime, args.bf16)
@@ -103,14 +103,14 @@ def train_model(args) -> None:
         if args.workers:
             own = [share_of(runtime, config.batch_size, i) for i in range(args.grad_accum_steps)]
             job = replace(job, load=Ahead(job.load, own, args.workers))
-        with explaining_lack_of_memory():
+        with explaining_what_is_missing():
             config = with_length(args, job, config, runtime)
         about = {"command": command_line(args, config, sizes), "seed": args.seed}
         about |= {"data": real_name(args.data), "machine": machine(), "date": today()}
         about |= {"bf16": args.bf16, "start": start_name(args)}
         about["rounding"] = rounding(args, runtime)
         how = {"save_every": 60 * args.save_every, "runtime": runtime}
-        with alone(runtime, args.out, row.name), explaining_lack_of_memory():
+        with alone(runtime, args.out, row.name), explaining_what_is_missing():
             if args.overwrite:  # else --resume might continue the old run
                 checkpoint.delete()
             say(runtime, f"{row.name}: {config.steps} steps of {config.batch_size}; "

@@ -418,6 +418,17 @@ def test_bad_training_options(photos, tmp_path, refused):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
+@pytest.mark.slow
+def test_a_machine_without_a_compiler(photos, copy, tmp_path, capsys, monkeypatch):
+    from torch._inductor import config as inductor
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    monkeypatch.setattr(inductor.cpp, "cxx", (None, "no-such-compiler"))
+    assert train("dalle", photos, copy, "--overwrite", "--steps", "1", "--compile") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "--compile does not work here" in said and "'no-such-compiler'" in said
+
+
 def test_resuming_before_the_first_checkpoint_begins(photos, tmp_path, capsys):
     out = tmp_path / "out"
     assert train("dvae", photos, out, "--steps", "2", "--resume") == 0

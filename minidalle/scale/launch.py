@@ -224,15 +224,22 @@ def kept_bytes(job: Job, examples: int) -> int:
 
 
 @contextmanager
-def explaining_lack_of_memory() -> Iterator[None]:
-    """Turn torch's out-of-memory errors into one sentence that says what would help."""
+def explaining_what_is_missing() -> Iterator[None]:
+    """Turn torch's errors for lack of memory or a compiler into a sentence on what would help."""
     try:
         yield
     except RuntimeError as error:
-        lacking = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        if not lacking:
-            raise
-        raise ValueError(
-            "memory ran out in a step: --grad-accum-steps N splits a batch into N parts, and "
-            "--recompute recomputes activations instead of keeping them"
-        ) from None
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise ValueError(
+                "memory ran out in a step: --grad-accum-steps N splits a batch into N parts, and "
+                "--recompute recomputes activations instead of keeping them"
+            ) from None
+        from torch._dynamo.exc import ShortenTraceback  # a compiler's; takes seconds to import
+
+        if isinstance(error, ShortenTraceback):
+            why = str(error).split("\n\n")[0]  # without torch's advice on how to debug it
+            raise ValueError(
+                f"--compile does not work here ({why}): leave it out, or install what it needs, "
+                "such as g++"
+            ) from None
+        raise
