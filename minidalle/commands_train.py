@@ -38,10 +38,14 @@ def train(args) -> None:
 
 
 def existing(model: str, out: Path) -> Path | None:
-    """A file that training this model would replace, if there is one."""
+    """A file that training this model would replace, if there is one; ValueError if it cannot."""
     names = f"{model}.safetensors", f"{model}.checkpoint.safetensors", f"{model}.checkpoint"
     paths = [out / name for name in (("bpe.json",) if model == "bpe" else names)]
-    return next((path for path in paths if path.exists()), None)
+    found = [path for path in paths if path.exists()]
+    for path in found:  # of several processes, the checkpoint is a folder
+        if path.suffix != ".checkpoint" and not path.is_file():
+            raise ValueError(f"{path} is no ordinary file")
+    return next(iter(found), None)
 
 
 def train_bpe(args, done: Path | None) -> None:

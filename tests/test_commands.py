@@ -418,6 +418,16 @@ def test_bad_training_options(photos, tmp_path, refused):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
+@pytest.mark.parametrize("name", ["bpe.json", "dvae.safetensors", "dvae.checkpoint.safetensors"])
+def test_a_device_is_refused_before_the_first_step(photos, tmp_path, refused, monkeypatch, name):
+    monkeypatch.setattr(training, "take_step", None)  # it is not even begun
+    monkeypatch.setattr(BPE, "train", None)
+    (tmp_path / name).symlink_to(os.devnull)
+    words = ["train", name.split(".")[0], "--preset", "speck", "--data", photos, "--out", tmp_path]
+    for more in ((), ("--overwrite",), ("--resume",)):
+        assert f"{name} is no ordinary file" in refused(*words, *more)
+
+
 @pytest.mark.slow
 def test_a_machine_without_a_compiler(photos, copy, tmp_path, capsys, monkeypatch):
     from torch._inductor import config as inductor
