@@ -50,10 +50,6 @@ def existing(model: str, out: Path) -> Path | None:
 
 def train_bpe(args, done: Path | None) -> None:
     """Learn the vocabulary: it takes seconds and needs no checkpoints."""
-    if args.minutes or args.steps or args.lr or args.batch_size:
-        raise ValueError(
-            "bpe learns merges, not steps: leave out --minutes, --steps, --lr and --batch-size"
-        )
     if args.resume and done:
         print(f"{shown(done)} is complete")
         return

@@ -134,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     train = verbs.add_parser(
         "train", help="train bpe, dvae, clip, then dalle; or decoder and others"
     )
-    train.set_defaults(run=commands_train.train)
+    train.set_defaults(run=training)
     train.add_argument(
         "model",
         metavar="MODEL",
@@ -266,7 +266,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     plan = verbs.add_parser("plan", help="compute the memory, FLOPs and days of a training")
-    plan.set_defaults(run=commands.plan)
+    plan.set_defaults(run=planning)
     plan.add_argument("--preset", default="paper", help="size of the models (paper)")
     plan.add_argument(
         "--model",
@@ -373,3 +373,38 @@ def drawing(args: argparse.Namespace) -> None:
         return commands_dalle2.draw(args)
     args.preset = args.preset or "small"
     commands.draw(args)
+
+
+OF_BPE = {"preset", "data", "out", "seed", "resume", "overwrite"}  # in `train`
+NOT_OF_DALLE2 = {"share", "shard_size", "image_batch", "recompute"}  # in `plan`
+
+
+def training(args: argparse.Namespace) -> None:
+    """`train`, of bpe or a network."""
+    least = "train", "bpe", "--data=", "--out="
+    if args.model == "bpe" and (others := given(args, *least) - OF_BPE):
+        raise ValueError(
+            f"bpe learns merges, in one process and without steps: leave out {spelled(others)}"
+        )
+    commands_train.train(args)
+
+
+def planning(args: argparse.Namespace) -> None:
+    """`plan` of either model."""
+    if args.model == "dalle2" and (others := given(args, "plan") & NOT_OF_DALLE2):
+        raise ValueError(
+            "the plan of the second DALL·E has neither activations nor ways to share: "
+            f"leave out {spelled(others)}"
+        )
+    commands.plan(args)
+
+
+def given(args: argparse.Namespace, *least: str) -> set[str]:
+    """The options that differ from what they are with the fewest words."""
+    plain = vars(parser().parse_args(least))
+    return {name for name in plain if getattr(args, name) != plain[name]}
+
+
+def spelled(names: set[str]) -> str:
+    """{"lr", "batch_size"} → "--batch-size, --lr"."""
+    return ", ".join("--" + name.replace("_", "-") for name in sorted(names))

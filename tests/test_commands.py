@@ -409,13 +409,28 @@ def test_bad_training_options(photos, tmp_path, refused):
     assert "--minutes" in refused(*words, tmp_path, "--minutes", "-1")
     assert "not allowed with" in refused(*words, tmp_path, "--minutes", "1", "--steps", "2")
     assert "not allowed with" in refused(*words, tmp_path, "--resume", "--overwrite")
-    words[1] = "bpe"
-    assert "leave out" in refused(*words, tmp_path, "--steps", "2")
-    words[1] = "dvae"
     file = tmp_path / "file"
     file.write_text("kept")
     assert str(file) in refused(*words, file, "--steps", "2") and file.read_text() == "kept"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+OF_NETWORKS = """
+    --start=x --minutes=1 --steps=2 --lr=1 --batch-size=2 --workers=1 --save-every=2 --share=ddp
+    --shard-size=1 --powersgd=1 --keep-checkpoints=1 --wait=1 --threads=1 --device=cuda --bf16
+    --compile --recompute --grad-accum-steps=2
+"""
+
+
+def test_options_that_would_be_ignored_are_refused(tmp_path, refused):
+    bpe = "train", "bpe", "--preset", "speck", "--data", "scenes", "--out", tmp_path / "out"
+    for option in OF_NETWORKS.split():
+        assert f"leave out {option.split('=')[0]}\n" in refused(*bpe, option)
+    for option in "--share=ddp", "--shard-size=1", "--image-batch=1", "--recompute":
+        said = refused("plan", "--model", "dalle2", "--preset", "tiny", option)
+        assert f"leave out {option.split('=')[0]}\n" in said
+    assert "leave out --bf16, --lr\n" in refused(*bpe, "--lr=1", "--bf16", "--seed=1")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["bpe.json", "dvae.safetensors", "dvae.checkpoint.safetensors"])
