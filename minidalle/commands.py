@@ -70,12 +70,10 @@ def print_ranking(ranked: list[tuple[int, float]], seconds: dict[str, float]) ->
 
 def warn_of_words(args) -> None:
     """Say on stderr which words of the caption training never had, and what could be drawn."""
-    from minidalle import weights
+    from minidalle import pipeline
     from minidalle.world import vocabulary
 
-    data = weights.read_about((args.weights or DATA / args.preset) / "dalle.safetensors").get(
-        "data", ""
-    )
+    data = pipeline.trained_on(args.weights or DATA / args.preset)
     if not vocabulary.captions(data):
         return  # somebody's own pictures
     if unknown := vocabulary.never_shown(args.caption, data):

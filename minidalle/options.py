@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from minidalle import commands, commands_course, commands_dalle2, commands_train
+from minidalle import DATA, commands, commands_course, commands_dalle2, commands_train
 from minidalle.commands import BENCHES, CLIP_WORDS
 
 
@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
         help="dalle2: a picture as large as --image, light where to draw",
     )
     draw.add_argument(
-        "--model", choices=("dalle", "dalle2"), default="dalle", help="which DALL·E (dalle)"
+        "--model", choices=("dalle", "dalle2", "mini"), default="dalle", help="which DALL·E (dalle)"
     )
     part = draw.add_mutually_exclusive_group()
     part.add_argument(
@@ -366,11 +366,15 @@ def course_options(course: argparse.ArgumentParser) -> None:
 
 
 def drawing(args: argparse.Namespace) -> None:
-    """`draw` with either model."""
-    if args.mask and args.model == "dalle":
-        raise ValueError("--mask needs --model dalle2; the first DALL·E draws a --box")
+    """`draw` with any of the models."""
+    if args.mask and args.model != "dalle2":
+        raise ValueError("--mask needs --model dalle2; the others draw a --box")
     if args.model == "dalle2":
         return commands_dalle2.draw(args)
+    if args.model == "mini":
+        if args.preset:
+            raise ValueError("--preset is for the first DALL·E: leave out --model mini")
+        args.weights = args.weights or DATA / "dalle_mini"
     args.preset = args.preset or "small"
     commands.draw(args)
 

@@ -16,11 +16,14 @@ from typing import NamedTuple
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from minidalle import DATA, weights
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP, preprocess, rerank
+from minidalle.dalle_mini.config import Seq2SeqConfig
+from minidalle.dalle_mini.seq2seq import Seq2Seq
+from minidalle.dalle_mini.vqgan import VQGAN
 from minidalle.dvae import DVAE
 from minidalle.plots import to_uint8
 from minidalle.sampling import check_finite, check_numbers, complete, not_finite
@@ -35,17 +38,17 @@ AT_ONCE = {"cuda": 4096}  # the same on other devices than the CPU
 
 
 class Pretrained(NamedTuple):
-    """The four trained parts."""
+    """The four trained parts, of which DALL·E Mini has two others."""
 
     bpe: BPE
-    dvae: DVAE
-    dalle: DALLE
+    dvae: DVAE | VQGAN
+    dalle: DALLE | Seq2Seq
     clip: CLIP
 
     @property
     def device(self) -> torch.device:
         """Where the models are."""
-        return self.dalle.start_of_image.device
+        return self.clip.logit_scale.device
 
     def to(self, device: torch.device | str) -> "Pretrained":
         """The same models on another device."""
@@ -53,21 +56,34 @@ class Pretrained(NamedTuple):
 
 
 def load_pretrained(source: str | Path = "tiny") -> Pretrained:
-    """Load the four parts from a folder, or those shipped under data/ by preset name."""
+    """Load the four parts from a folder, or those shipped under data/ by preset name.
+
+    A folder with mini.safetensors holds DALL·E Mini's, with a VQGAN and an encoder–decoder.
+    """
     folder = DATA / source if (DATA / source).is_dir() else Path(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of weights called {source}, nor data/{source}")
-    files = {name: folder / f"{name}.safetensors" for name in ("dvae", "dalle", "clip")}
-    models = Pretrained(
-        BPE.load(folder / "bpe.json"),
-        weights.load(files["dvae"], DVAE),
-        weights.load(files["dalle"], DALLE),
-        weights.load(files["clip"], CLIP),
-    )
-    bpe, dvae = models.bpe.fingerprint(), weights.fingerprint(models.dvae)
-    weights.check_made_of(files["dalle"], {"bpe": bpe, "dvae": dvae})
-    weights.check_made_of(files["clip"], {"bpe": bpe})  # any dVAE will do
+    kinds: dict[str, type[nn.Module]] = {"dvae": DVAE, "dalle": DALLE, "clip": CLIP}
+    if holds_mini(folder):
+        kinds = {"vqgan": VQGAN, "mini": Seq2Seq, "clip": CLIP}
+    files = [folder / f"{name}.safetensors" for name in kinds]
+    networks = [weights.load(file, kind) for file, kind in zip(files, kinds.values())]
+    models = Pretrained(BPE.load(folder / "bpe.json"), *networks)
+    bpe, codes = models.bpe.fingerprint(), weights.fingerprint(models.dvae)
+    weights.check_made_of(files[1], {"bpe": bpe, next(iter(kinds)): codes})
+    weights.check_made_of(files[2], {"bpe": bpe})  # any dVAE will do
     return models
+
+
+def trained_on(folder: Path) -> str:
+    """The name of the data that the model which draws was trained on."""
+    file = "mini.safetensors" if holds_mini(folder) else "dalle.safetensors"
+    return weights.read_about(folder / file).get("data", "")
+
+
+def holds_mini(folder: Path) -> bool:
+    """Whether the folder's models are DALL·E Mini's."""
+    return (folder / "mini.safetensors").is_file()
 
 
 @dataclass(frozen=True)
@@ -174,7 +190,7 @@ def sample_each(
                 yield one, codes, seconds
 
 
-def kept_codes(dvae: DVAE, given: Tensor | None) -> Tensor:
+def kept_codes(dvae: DVAE | VQGAN, given: Tensor | None) -> Tensor:
     """The codes (N,) of a given picture (3, H, W); zeros if there is none."""
     device = dvae.codebook.weight.device
     if given is None:
@@ -224,8 +240,9 @@ def resized(pictures: Tensor, size: int) -> Tensor:
 def check_fit(models: Pretrained) -> None:
     """Raise ValueError if the four parts do not fit together."""
     bpe, dvae, dalle, clip = models.bpe, models.dvae.config, models.dalle.config, models.clip.config
+    words = dalle.pad - 1 if isinstance(dalle, Seq2SeqConfig) else dalle.vocab_size
     pairs = [
-        ("vocabularies", "BPE", bpe.vocab_size, "DALL·E", dalle.vocab_size),
+        ("vocabularies", "BPE", bpe.vocab_size, "DALL·E", words),
         ("vocabularies with pads", "BPE", bpe.pad(clip.text_len), "CLIP", clip.vocab_size),
         ("codebooks", "dVAE", dvae.codebook_size, "DALL·E", dalle.codebook_size),
         ("grids", "dVAE", dvae.grid, "DALL·E", dalle.grid),

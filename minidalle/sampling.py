@@ -13,6 +13,7 @@ a seed is the same in a batch of 1 and in a batch of 512.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,21 @@ from minidalle.transformer import DALLE, attention
 
 MOST_GUIDANCE = 1e6  # larger values could overflow
 MOST_CANDIDATES = 100_000  # of 32×32 pixels they take a gigabyte
+
+
+class Writer(Protocol):
+    """What drawing needs of a model: a DALLE, or the one that takes its place in DALL·E Mini."""
+
+    @property
+    def config(self) -> Any: ...  # image_len, grid, codebook_size
+
+    def places(self) -> Tensor: ...
+
+    def embed_image(self, codes: Tensor) -> Tensor: ...
+
+    code_embedding: Any
+    norm: Any
+    image_head: Any
 
 
 class Cache:
@@ -94,7 +110,7 @@ def uniforms(seed: int, first: int, count: int, n: int) -> Tensor:
 
 
 def sample(
-    model: DALLE, text: Tensor, num_samples: int = 1, seed: int = 0, first: int = 0, **how
+    model: Writer, text: Tensor, num_samples: int = 1, seed: int = 0, first: int = 0, **how
 ) -> Tensor:
     """Draw `num_samples` pictures for each framed caption (B, T): codes (B · num_samples, N).
 
@@ -107,7 +123,7 @@ def sample(
 
 @torch.no_grad()
 def complete(
-    model: DALLE,
+    model: Writer,
     text: Tensor,
     codes: Tensor,
     box: tuple[int, int] = (0, 0),

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from toys import free_port
+from toys import free_port, mini_speck
 
 from minidalle import recipes, training, weights
 from minidalle.__main__ import main
@@ -23,6 +23,8 @@ from minidalle.clip import CLIP
 from minidalle.config import CLIPConfig, DALLEConfig, DVAEConfig, DVAELoss, Ramp, TrainConfig
 from minidalle.dalle2 import recipes as recipes_2
 from minidalle.dalle2.config import DecoderConfig, PriorConfig, TextConfig, UNetConfig
+from minidalle.dalle_mini import recipes as recipes_mini
+from minidalle.dalle_mini.vqgan import VQGAN
 from minidalle.dvae import DVAE
 from minidalle.models import MODELS
 from minidalle.runtime import SingleProcess
@@ -113,6 +115,13 @@ def job_of(name, bpe, dvae, meta=False):
         unet = UNetConfig(32, 0, 4, (8, 16), 1, (4,), 8, 4, context=8)
         text = TextConfig(V + 1 + T, V + 1, T, 16, 1, 2)
         return recipes_2.decoder_job(DecoderConfig(unet, text, 8), *asked)
+    if name in ("vqgan", "mini"):
+        mini = mini_speck(V, T, 32, evenness=0.1)
+        if name == "vqgan":
+            return recipes_mini.vqgan_job(mini.vqgan, CONFIG, "scenes", 3)
+        torch.manual_seed(1)
+        codes = VQGAN(mini.vqgan).requires_grad_(False)
+        return recipes_mini.mini_job(mini.mini, CONFIG, "scenes", 3, bpe, codes)
     sizes = DALLEConfig(V, T, 16, 8, width=16, depth=2, heads=2, kernel=3)
     return recipes.dalle_job(sizes, CONFIG, "scenes", 3, bpe, dvae, 0.1, meta)
 
@@ -176,8 +185,8 @@ def test_many_processes_compute_what_one_does(name, bpe, dvae):
         assert seen == pytest.approx(alone, rel=1e-5), way
 
 
-@pytest.mark.parametrize("name", ["prior", "decoder"])
-def test_the_second_dalle_in_two_processes(name, bpe, dvae, monkeypatch):
+@pytest.mark.parametrize("name", ["prior", "decoder", "vqgan", "mini"])
+def test_the_others_in_two_processes(name, bpe, dvae, monkeypatch):
     monkeypatch.setattr(recipes_2, "FITTED", 64)
     alone = np.array(six_steps(single(), job_of(name, bpe, dvae)))
     for share in ("ddp", "fsdp"):
@@ -270,7 +279,7 @@ def test_two_then_one_then_three(tmp_path, bpe, dvae):
 
 
 @pytest.mark.parametrize("share", ["ddp", "fsdp", "hsdp"])
-@pytest.mark.parametrize("name", ["dvae", "clip", "dalle", "prior", "decoder"])
+@pytest.mark.parametrize("name", ["dvae", "clip", "dalle", "prior", "decoder", "vqgan", "mini"])
 def test_every_model_is_saved_and_resumed_in_every_share(
     tmp_path, name, share, bpe, dvae, monkeypatch
 ):

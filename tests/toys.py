@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from minidalle import pipeline as first
 from minidalle import weights
 from minidalle.bpe import BPE
 from minidalle.clip import CLIP
@@ -32,6 +33,10 @@ from minidalle.dalle2.config import (
 from minidalle.dalle2.decoder import Decoder
 from minidalle.dalle2.prior import Prior
 from minidalle.dalle2.upsample import Upsampler
+from minidalle.dalle_mini import config as config_3
+from minidalle.dalle_mini.config import Seq2SeqConfig, VQGANConfig
+from minidalle.dalle_mini.seq2seq import Seq2Seq
+from minidalle.dalle_mini.vqgan import VQGAN
 from minidalle.transformer import DALLE
 from minidalle.world import emoji
 
@@ -97,6 +102,26 @@ def second_speck(vocab_size: int, text_len: int) -> config_2.Preset:
         *(UpsamplerConfig(size, 2, crop=16) for size in large),
         dict.fromkeys(names.split(), length),
     )
+
+
+def mini_speck(vocab_size: int, text_len: int = 16, image_size: int = 16, **how) -> config_3.Preset:
+    """The same of DALL·E Mini; `how` is of the VQGAN."""
+    codes = VQGANConfig(image_size, 16, 8, (8,), 4, 1, (), 4, **how)
+    ids, length = vocab_size + 1 + text_len, TrainConfig(5, 4, lr=1e-3, warmup=2)
+    sizes = Seq2SeqConfig(
+        ids, vocab_size + 1, text_len, text_len, 16, image_size // 4, 16, 2, 2, 24
+    )
+    clip = speck(vocab_size, text_len, image_size).clip
+    return config_3.Preset(codes, sizes, clip, {"vqgan": length, "mini": length})
+
+
+def mini_dalle() -> first.Pretrained:
+    """All parts of DALL·E Mini, as small as can be; they know nothing."""
+    torch.manual_seed(0)
+    bpe = BPE.train(["a red star above a blue circle"] * 4, 270)
+    sizes = mini_speck(bpe.vocab_size, 16, 32)
+    parts = VQGAN(sizes.vqgan), Seq2Seq(sizes.mini), CLIP(sizes.clip)
+    return first.Pretrained(bpe, *(part.requires_grad_(False) for part in parts))
 
 
 # ---- shards -----------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class VQGANConfig:
     attention: tuple[int, ...] = (16,)  # the grids that have it
     groups: int = 32  # of the group norms
     commitment: float = 0.25  # β, the weight of the term that ties the encoder to its codes
-    evenness: float = 0.0  # weight of a term for even use of the codes; not in the original
+    evenness: float = 0.0  # weight of a term against dead codes; if not 0, codes begin as vectors
     encodes: bool = True  # False: what was published for drawing, without an encoder
     discriminator: Literal[0] | int = 0  # channels of its first layer; 0: none
     adversarial_from: float = 0.5  # the share of the run after which it is listened to

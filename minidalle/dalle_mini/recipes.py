@@ -20,6 +20,7 @@ from minidalle.recipes import (
     log_with_codes,
     painted_examples,
     pictures_only,
+    seeded,
     start_from_codebook,
     training_data,
     unevenness,
@@ -42,11 +43,16 @@ def vqgan_job(config: VQGANConfig, train: TrainConfig, data: str, seed: int) -> 
         uneven = unevenness(gather(parts.pop("probabilities")[None]).mean(0))
         return loss + config.evenness * uneven, parts | {"uneven": uneven.detach()}
 
+    model, load = VQGAN(config), pictures_only(train, data, seed, config.image_size)
+    if config.evenness:
+        batches = range(1, 2 + 4 * config.codebook_size // (train.batch_size * config.grid**2))
+        images = torch.cat([load(-n)[0] for n in batches])  # of no step
+        model.begin(images, seeded(seed, 0, "codes")[1])
     names = "reconstruction", "distance", "uneven", *["told", "fooled"] * bool(config.discriminator)
     return Job(
         "vqgan",
-        VQGAN(config),
-        pictures_only(train, data, seed, config.image_size),
+        model,
+        load,
         loss,
         log_with_codes(*names),
         whole_batch=bool(config.evenness),

@@ -38,7 +38,8 @@ class Cache:
         new = slice(self.length, self.length + x.shape[1])
         x, mask = self.model.norm_embedding(x), self.model.mask[new, : new.stop]
         for layer, block in enumerate(self.model.blocks):
-            x = block(x, mask, self.told[layer], self.seen, partial(self.attend, layer, new))
+            attend = partial(self.attend, layer, new)
+            x = block(x, mask, None, self.seen, self.told[layer], attend)
         self.length = new.stop
         return x
 

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from minidalle.dalle_mini.config import Seq2SeqConfig
 from minidalle.transformer import attention, initial
 
+KeysAndValues = tuple[Tensor, Tensor]
+
 
 class NormBefore(nn.Module):
     """A layer norm with a bias and no gain: the dense layers behind it can learn one."""
@@ -54,20 +56,21 @@ class Attention(nn.Module):
         """(B, S, D) → (B, H, S, d)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def keys_and_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_and_values(self, source: Tensor) -> KeysAndValues:
         """Of what is looked at, (B, S, D): each (B, H, S, d)."""
         return self.split(self.k(source)), self.split(self.v(source))
 
     def forward(
-        self, x: Tensor, mask: Tensor, told: tuple[Tensor, Tensor] | None = None,
-        attend: Callable[..., Tensor] = attention,
+        self, x: Tensor, mask: Tensor, source: Tensor | None = None,
+        told: KeysAndValues | None = None, attend: Callable[..., Tensor] = attention,
     ) -> Tensor:  # fmt: skip
         """x (B, n, D), mask (…, n, S) → (B, n, D).
 
-        told: keys and values of another sequence to look at; x looks at itself if there is none.
+        It looks at another sequence if there is one, source (B, S, D), or at keys and values that
+        were kept of it; else x looks at itself.
         """
         x = self.norm_before(x)
-        k, v = told or self.keys_and_values(x)
+        k, v = told or self.keys_and_values(x if source is None else source)
         mixed = attend(self.split(self.q(x)), k, v, mask)  # (B, H, n, d)
         return self.norm_after(self.out(mixed.transpose(1, 2).flatten(2)))
 
@@ -100,16 +103,16 @@ class Layer(nn.Module):
         self.glu = GLU(width, hidden)
 
     def forward(
-        self, x: Tensor, mask: Tensor, told: tuple[Tensor, Tensor] | None = None,
-        seen: Tensor | None = None, attend: Callable[..., Tensor] = attention,
+        self, x: Tensor, mask: Tensor, caption: Tensor | None = None, seen: Tensor | None = None,
+        told: KeysAndValues | None = None, attend: Callable[..., Tensor] = attention,
     ) -> Tensor:  # fmt: skip
         """x (B, n, D), mask (…, n, S) → (B, n, D).
 
-        told: the caption's keys and values; seen (B, 1, 1, T): which of them are no pads.
+        caption (B, T, D), or its keys and values; seen (B, 1, 1, T): which tokens are no pads.
         """
         x = x + self.attention(x, mask, attend=attend)
         if self.to_caption is not None:
-            x = x + self.to_caption(x, seen, told)
+            x = x + self.to_caption(x, seen, caption, told)
         return x + self.glu(x)
 
 
@@ -175,7 +178,7 @@ class Seq2Seq(nn.Module):
         x = self.norm_embedding(self.embed_image(image))
         S = x.shape[1]
         for block in self.blocks:
-            x = block(x, self.mask[:S, :S], block.to_caption.keys_and_values(caption), seen)
+            x = block(x, self.mask[:S, :S], caption, seen)
         return self.image_head(self.norm(x))
 
     def forward(self, text: Tensor, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -26,6 +26,8 @@ from minidalle.dalle_mini.discriminator import (
     adversarial_losses,
 )
 
+SHARPNESS = 10.0  # of the probabilities by which the use of codes is judged: of the mean distance
+
 # ---- choosing a code --------------------------------------------------------------------
 
 
@@ -192,6 +194,18 @@ class VQGAN(nn.Module):
         return self.codebook(codes).permute(0, 3, 1, 2)
 
     @torch.no_grad()
+    def begin(self, images: Tensor, generator: torch.Generator) -> None:
+        """Set the codes to vectors of some places of pictures (B, 3, H, W), at least K places.
+
+        Codes far from all vectors are never chosen and so never move: they are dead from the first
+        step.
+        """
+        found = self.see(images).permute(0, 2, 3, 1).flatten(0, 2)  # (B · h · w, E)
+        K = self.config.codebook_size
+        chosen = torch.randperm(len(found), generator=generator)[:K]
+        self.codebook.weight.copy_(found[chosen])
+
+    @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, h, w) → pictures (B, 3, H, W) in [0, 1]."""
         return self.decoder(self.vectors(codes)).clamp(0, 1)
@@ -228,5 +242,6 @@ class VQGAN(nn.Module):
                 last = [layer for layer in self.decoder if isinstance(layer, nn.Conv2d)][-1]
                 loss = loss + fooled * adaptive_weight(reconstruction, fooled, last.weight)
         counts = torch.bincount(codes.flatten(), minlength=len(self.codebook.weight)).float()
-        likely = (-found / self.config.code_width).softmax(1).mean((0, 2, 3))
+        near = found.detach().mean(1, keepdim=True) / SHARPNESS
+        likely = (-found / near).softmax(1).mean((0, 2, 3))
         return loss, parts | {"counts": counts, "probabilities": likely}
