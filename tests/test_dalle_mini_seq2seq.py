@@ -8,6 +8,8 @@ from minidalle.dalle_mini.config import PRESETS, Seq2SeqConfig
 from minidalle.dalle_mini.sampling import Cache
 from minidalle.dalle_mini.seq2seq import Seq2Seq
 from minidalle.sampling import complete, sample
+from minidalle.scale.attention import fast_attention
+from minidalle.transformer import attention
 
 SMALL = Seq2SeqConfig(
     vocab_size=20, pad=14, pads=6, text_len=6, codebook_size=11, grid=3, width=32, depth=2,
@@ -58,6 +60,13 @@ def test_cached_equals_parallel(model):
     parts = [cache.append(part) for part in (x[:, :4], x[:, 4:5], x[:, 5:])]
     found = model.image_head(model.norm(torch.cat(parts, 1)))
     assert torch.allclose(found, model.logits(TEXT, codes()), atol=1e-5)
+
+
+def test_the_fast_attention_is_the_same(model):
+    plain = model.logits(TEXT, codes())
+    fast_attention(model)
+    assert model.blocks[1].to_caption.attend is not attention
+    assert torch.allclose(model.logits(TEXT, codes()), plain, atol=1e-5)
 
 
 # ---- drawing ----------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.norm_before, self.norm_after = NormBefore(width), nn.LayerNorm(width)
         self.q, self.k, self.v, self.out = (dense(width, width) for _ in range(4))
+        self.attend: Callable[..., Tensor] = attention  # scale/attention.py has a faster one
 
     def split(self, x: Tensor) -> Tensor:
         """(B, S, D) → (B, H, S, d)."""
@@ -62,7 +63,7 @@ class Attention(nn.Module):
 
     def forward(
         self, x: Tensor, mask: Tensor, source: Tensor | None = None,
-        told: KeysAndValues | None = None, attend: Callable[..., Tensor] = attention,
+        told: KeysAndValues | None = None, attend: Callable[..., Tensor] | None = None,
     ) -> Tensor:  # fmt: skip
         """x (B, n, D), mask (…, n, S) → (B, n, D).
 
@@ -71,7 +72,7 @@ class Attention(nn.Module):
         """
         x = self.norm_before(x)
         k, v = told or self.keys_and_values(x if source is None else source)
-        mixed = attend(self.split(self.q(x)), k, v, mask)  # (B, H, n, d)
+        mixed = (attend or self.attend)(self.split(self.q(x)), k, v, mask)  # (B, H, n, d)
         return self.norm_after(self.out(mixed.transpose(1, 2).flatten(2)))
 
 
@@ -104,7 +105,7 @@ class Layer(nn.Module):
 
     def forward(
         self, x: Tensor, mask: Tensor, caption: Tensor | None = None, seen: Tensor | None = None,
-        told: KeysAndValues | None = None, attend: Callable[..., Tensor] = attention,
+        told: KeysAndValues | None = None, attend: Callable[..., Tensor] | None = None,
     ) -> Tensor:  # fmt: skip
         """x (B, n, D), mask (…, n, S) → (B, n, D).
 

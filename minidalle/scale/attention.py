@@ -29,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minidalle.dalle_mini.seq2seq import Attention as MiniAttention
 from minidalle.masks import mask_of
 from minidalle.transformer import DALLE
 
@@ -46,10 +47,13 @@ class Pattern(NamedTuple):
 
 
 def fast_attention(model: nn.Module) -> None:
-    """Make the layers of a DALLE use `attend`, with the same result.
+    """Make the layers of a DALLE, or of DALL·E Mini, use `attend`, with the same result.
 
     Other models are left unchanged.
     """
+    for layer in model.modules():
+        if isinstance(layer, MiniAttention):
+            layer.attend = attend
     if not isinstance(model, DALLE):
         return
     c = model.config
