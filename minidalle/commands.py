@@ -267,17 +267,19 @@ def table(results: dict) -> str:
 
 def plan(args) -> None:
     """Compute what training a preset's models take, without running anything."""
-    if args.model == "dalle2":
-        from minidalle.dalle2.config import PRESETS as PRESETS_2
-        from minidalle.scale import plan_dalle2
-
-        preset = find_preset(args.preset, PRESETS_2)
-        rows = plan_dalle2.plan(preset, args.gpu, args.gpus, args.mfu)
-    else:
+    name = args.preset or ("mini" if args.model == "mini" else "paper")
+    if args.model == "dalle":
         from minidalle.scale import plan as chapter
 
         layout = chapter.Layout(args.gpus, args.share, args.shard_size, recompute=args.recompute)
-        rows = chapter.plan(find_preset(args.preset), args.gpu, layout, args.image_batch, args.mfu)
+        rows = chapter.plan(find_preset(name), args.gpu, layout, args.image_batch, args.mfu)
+    else:
+        from minidalle.dalle2.config import PRESETS as PRESETS_2
+        from minidalle.dalle_mini.config import PRESETS as PRESETS_MINI
+        from minidalle.scale import plan_others
+
+        presets: Mapping[str, Any] = PRESETS_2 if args.model == "dalle2" else PRESETS_MINI
+        rows = plan_others.plan(find_preset(name, presets), args.gpu, args.gpus, args.mfu)
     if args.json:
         print(
             json.dumps(

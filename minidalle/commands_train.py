@@ -89,6 +89,8 @@ def train_model(args) -> None:
         for news in settle(args, checkpoint, runtime):
             say(runtime, news)
         sizes = find_preset(args.preset, row.presets)
+        if row.name not in sizes.train:
+            raise ValueError(f"nothing was published on how {row.name} of {args.preset} is trained")
         config = stored_config(checkpoint, args) if args.resume else sizes.train[row.name]
         config = replace(
             config, lr=args.lr or config.lr, batch_size=args.batch_size or config.batch_size

@@ -267,12 +267,12 @@ def parser() -> argparse.ArgumentParser:
 
     plan = verbs.add_parser("plan", help="compute the memory, FLOPs and days of a training")
     plan.set_defaults(run=planning)
-    plan.add_argument("--preset", default="paper", help="size of the models (paper)")
+    plan.add_argument("--preset", help="size of the models (paper; of mini: mini)")
     plan.add_argument(
         "--model",
-        choices=("dalle", "dalle2"),
+        choices=("dalle", "dalle2", "mini"),
         default="dalle",
-        help="the transformer, or all of the second DALL·E (dalle)",
+        help="the transformer, or all of the second DALL·E or of DALL·E Mini (dalle)",
     )
     plan.add_argument("--gpus", type=int, default=1, metavar="N", help="number of GPUs (1)")
     plan.add_argument("--gpu", default="h100", help="h100, h200, a100-80, a100-40 or v100 (h100)")
@@ -380,7 +380,7 @@ def drawing(args: argparse.Namespace) -> None:
 
 
 OF_BPE = {"preset", "data", "out", "seed", "resume", "overwrite"}  # in `train`
-NOT_OF_DALLE2 = {"share", "shard_size", "image_batch", "recompute"}  # in `plan`
+OF_FIRST_PLAN = {"share", "shard_size", "image_batch", "recompute"}  # of the first DALL·E
 
 
 def training(args: argparse.Namespace) -> None:
@@ -394,10 +394,10 @@ def training(args: argparse.Namespace) -> None:
 
 
 def planning(args: argparse.Namespace) -> None:
-    """`plan` of either model."""
-    if args.model == "dalle2" and (others := given(args, "plan") & NOT_OF_DALLE2):
+    """`plan` of any of the models."""
+    if args.model != "dalle" and (others := given(args, "plan") & OF_FIRST_PLAN):
         raise ValueError(
-            "the plan of the second DALL·E has neither activations nor ways to share: "
+            f"the plan of {args.model} has neither activations nor ways to share: "
             f"leave out {spelled(others)}"
         )
     commands.plan(args)

@@ -1,12 +1,14 @@
-"""The plan of the second DALL·E: its products counted by hand, and its table."""
+"""The plan of the second DALL·E and of DALL·E Mini: its products counted by hand, and its table."""
+
+import json
 
 import pytest
 import torch
 
 from minidalle.__main__ import main
-from minidalle.dalle2.config import PRESETS, PriorConfig
+from minidalle.dalle2.config import PRESETS, Preset, PriorConfig
 from minidalle.dalle2.prior import Prior
-from minidalle.scale import plan_dalle2
+from minidalle.scale import plan_others
 
 
 def test_the_products_of_a_prior():
@@ -19,16 +21,26 @@ def test_the_products_of_a_prior():
         T * c.text_width * D + E * D + 2 * D * D + E * D + D * E + 3 * E * E + T * c.text_width**2
     )
     with torch.device("meta"):
-        assert plan_dalle2.forward_flops(Prior(c)) == 2 * (blocks + ends)
+        assert plan_others.forward_flops(Prior(c)) == 2 * (blocks + ends)
 
 
 def test_table(capsys):
     assert main(["plan", "--model", "dalle2", "--preset", "tiny", "--gpus", "2"]) == 0
     printed = capsys.readouterr().out
-    assert all(f"{name}: GPU-days" in printed for name in plan_dalle2.KINDS)
-    rows = {row[0]: row[1] for row in plan_dalle2.plan(PRESETS["tiny"], gpus=2)}
+    assert all(f"{name}: GPU-days" in printed for name in plan_others.KINDS[Preset])
+    rows = {row[0]: row[1] for row in plan_others.plan(PRESETS["tiny"], gpus=2)}
     assert rows["decoder: state"] == 20 * rows["decoder: parameters"] / 2 / 1e9
     assert rows["days"] == rows["GPU-days"] / 2
+
+
+@pytest.mark.parametrize(("preset", "million"), [(None, (203, 235)), ("mega", (1110, 1477))])
+def test_dalle_mini(preset, million, capsys):
+    words = ["--preset", preset] if preset else []
+    assert main(["plan", "--model", "mini", *words, "--json"]) == 0
+    rows = {row["what"]: row["value"] for row in json.loads(capsys.readouterr().out)}
+    halves = [rows[f"mini: {half}"] for half in ("encoder", "decoder")]
+    assert [round(half / 1e6) for half in halves] == [*million]
+    assert sum(halves) == rows["mini: parameters"] and rows["mini: GPU-days"] == rows["GPU-days"]
 
 
 @pytest.mark.parametrize(
