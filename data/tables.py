@@ -263,6 +263,21 @@ def every_measure(measured: dict, goals: dict[str, float]) -> Table:
     return lines + diversity(measured.get("diversity"))
 
 
+def beside(tiny: dict, second: dict) -> Table:
+    """The second DALL·E and the first, tiny, on captions of scenes that neither was shown."""
+    lines = ["| | tiny, 32×32 | the second, 128×128 |", "|---|---|---|"]
+    chain, costs = second.get("dalle2 chain", {}), second.get("dalle2 costs", {})
+    for split in ("unseen", "combination"):
+        for measure in ("single samples", "best of 8"):
+            cells = rate(tiny[split], measure), rate(chain, f"{split}: {measure}")
+            lines.append(f"| {split}, {measure}, exact | {' | '.join(cells)} |")
+    for measure in ("million parameters", "seconds for 16 candidates"):
+        both = (costs.get(f"{name}: {measure}") for name in ("DALL·E, tiny", "DALL·E 2"))
+        cells = ["" if value is None else written(value, False) for value in both]
+        lines.append(f"| {measure} | {' | '.join(cells)} |")
+    return lines
+
+
 def diversity(figures: dict | None) -> Table:
     """How exact and how varied, a row for each guidance and temperature, and one of paintings."""
     if figures is None:
@@ -297,6 +312,7 @@ def tables() -> dict[Path, dict[str, Table]]:
             "abilities": abilities(small),
             **{make.__name__: make(small) for make in of_small},
             "tiny": every_measure(tiny, GOALS_OF_TINY),
+            "beside": beside(tiny, second),
             "dalle2": every_measure(second, GOALS_OF_DALLE2),
         },
     }
