@@ -177,21 +177,25 @@ def tokenize(args) -> None:
 
 def evaluate(args) -> None:
     """Measure the models on each part; print the date, the machine and the figures."""
+    from minidalle import mini_measures
     from minidalle.dalle2_measures import evaluate as second
     from minidalle.evaluate import PARTS, parts_of
     from minidalle.world.abilities import ABILITIES
 
-    groups = {"abilities": list(ABILITIES), "dalle2": list(second.PARTS)}
+    others: dict[str, Mapping[str, Any]] = {"dalle2": second.PARTS, "mini": mini_measures.PARTS}
+    groups = {"abilities": list(ABILITIES)} | {name: list(own) for name, own in others.items()}
     parts = [part for name in args.split or () for part in groups.get(name, [name])]
-    measures = PARTS | second.PARTS
+    measures: Mapping[str, Any] = PARTS | second.PARTS | mini_measures.PARTS
     for part in parts:
         if part not in measures:
             names = ", ".join([*groups, *measures])
             raise ValueError(f"unknown split {part!r}: choose from {names}")
-    of_second = {part in second.PARTS for part in parts}
-    if len(of_second) == 2:
-        raise ValueError("the two DALL·Es have weights of their own: measure one at a time")
-    models = open_second(args) if True in of_second else open_models(args)
+    asked_of = {next((name for name in others if part in others[name]), "") for part in parts}
+    if len(asked_of) > 1:
+        raise ValueError("each DALL·E has weights of its own: measure one at a time")
+    if "mini" in asked_of:
+        args.weights = args.weights or DATA / "dalle_mini"
+    models = open_second(args) if "dalle2" in asked_of else open_models(args)
     parts = parts or parts_of(models)
     asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
     asked |= {"weights": fingerprint(models)}

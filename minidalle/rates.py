@@ -5,10 +5,9 @@ from collections import Counter
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minidalle.datasets import to_tensor
-from minidalle.dvae import DVAE
 from minidalle.plots import to_uint8
 
 Figures = dict[str, float]
@@ -51,10 +50,16 @@ def psnr(pictures: Tensor, originals: Tensor) -> Tensor:
     return -10 * (pictures - originals).square().mean((1, 2, 3)).log10()
 
 
+def gradient(pictures: Tensor) -> Tensor:
+    """The mean squared difference of neighbouring pixels of (B, 3, H, W): (B,)."""
+    across, down = pictures.diff(dim=3).square(), pictures.diff(dim=2).square()
+    return across.mean((1, 2, 3)) + down.mean((1, 2, 3))
+
+
 @torch.no_grad()
-def through(dvae: DVAE, pictures: np.ndarray) -> np.ndarray:
+def through(dvae: nn.Module, pictures: np.ndarray) -> np.ndarray:
     """Encode and decode pictures, uint8 (B, H, W, 3)."""
-    device = dvae.codebook.weight.device
+    device = next(dvae.parameters()).device
     chunks = [chunk.to(device) for chunk in to_tensor(pictures).split(64)]
     decoded = [to_uint8(dvae.decode(dvae.encode(chunk))).cpu() for chunk in chunks]
     return torch.cat(decoded).numpy()

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from PIL import Image
-from toys import mini_dalle
+from toys import mini_dalle, save_mini
 
-from minidalle import pipeline, weights
+from minidalle import pipeline
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
 
@@ -15,10 +15,7 @@ CAPTION = "a red star above a blue circle"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dalle_mini")
-    models = mini_dalle()
-    models.bpe.save(folder / "bpe.json")
-    for name, model in zip(("vqgan", "mini", "clip"), models[1:]):
-        weights.save(folder / f"{name}.safetensors", model, data="scenes")
+    save_mini(mini_dalle(), folder)
     return folder
 
 

@@ -202,7 +202,7 @@ FLOORS = """
     bpe masks dvae transformer sampling resnet clip
     runtime logs optimizers training recipes dalle2 dalle_mini models
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
-    dalle2_measures bench course
+    dalle2_measures mini_measures bench course
     commands commands_dalle2 commands_train commands_course options __main__
 """.split()
 APART = {

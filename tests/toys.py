@@ -119,9 +119,17 @@ def mini_dalle() -> first.Pretrained:
     """All parts of DALL·E Mini, as small as can be; they know nothing."""
     torch.manual_seed(0)
     bpe = BPE.train(["a red star above a blue circle"] * 4, 270)
-    sizes = mini_speck(bpe.vocab_size, 16, 32)
+    sizes = mini_speck(bpe.vocab_size, 96, 32)
     parts = VQGAN(sizes.vqgan), Seq2Seq(sizes.mini), CLIP(sizes.clip)
     return first.Pretrained(bpe, *(part.requires_grad_(False) for part in parts))
+
+
+def save_mini(models: first.Pretrained, folder: Path) -> None:
+    """Save them as `minidalle train` would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    models.bpe.save(folder / "bpe.json")
+    for name, network in zip(("vqgan", "mini", "clip"), models[1:]):
+        weights.save(folder / f"{name}.safetensors", network, data="scenes")
 
 
 # ---- shards -----------------------------------------------------------------------------

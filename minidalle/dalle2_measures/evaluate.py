@@ -27,7 +27,7 @@ from minidalle.dalle2_measures.asking import frames, in_chunks, judged, streams_
 from minidalle.dalle2_measures.worlds import Asked, World, worlds_of
 from minidalle.datasets import open_data, to_tensor
 from minidalle.plots import to_uint8
-from minidalle.rates import Figures, entropy, mean, psnr, summary
+from minidalle.rates import Figures, entropy, gradient, mean, psnr, summary
 from minidalle.world import spoil
 
 GUIDANCES, STEP_COUNTS = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0), (5, 10, 15, 25, 50, 100)
@@ -268,12 +268,6 @@ def upsamplers(models: Models, captions: int, candidates: int, seed: int) -> Fig
             kept = [s for w, s in zip(was, still) if w]
             figures |= mean(f"{name}: {what}, still exact", kept) if kept else {}
     return figures
-
-
-def gradient(pictures: Tensor) -> Tensor:
-    """The mean squared difference of neighbouring pixels of (B, 3, H, W): (B,)."""
-    across, down = pictures.diff(dim=3).square(), pictures.diff(dim=2).square()
-    return across.mean((1, 2, 3)) + down.mean((1, 2, 3))
 
 
 # ---- what it costs ----------------------------------------------------------------------
