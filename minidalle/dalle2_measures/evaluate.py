@@ -20,6 +20,7 @@ from minidalle.dalle2 import ar_prior, meaning, pipeline
 from minidalle.dalle2.decoder import decode
 from minidalle.dalle2.pipeline import GUIDANCE, PRIOR_GUIDANCE, PRIOR_STEPS, STEPS, sample
 from minidalle.dalle2.prior import draw_embeddings
+from minidalle.dalle2.ranking import explained
 from minidalle.dalle2.recipes import fit, shrunk
 from minidalle.dalle2.upsample import enlarged
 from minidalle.dalle2_measures import uses
@@ -182,11 +183,14 @@ def regression(models: Models, seed: int) -> Callable[[Tensor], Tensor]:
 
 
 def chain(models: Models, captions: int, candidates: int, seed: int) -> Figures:
-    """From captions alone, as a user draws: single samples, and CLIP's best of n."""
+    """From captions alone, as a user draws: single samples, and the best of n.
+
+    Chosen by CLIP, as in the paper, and by what the decoder itself makes of them (ranking.py).
+    """
     figures = {}
     for name, world in worlds_of(models.data).items():
         asked = world.ask(Random(f"{seed} {name}"), captions)
-        exact, read, order = [], [], []
+        exact, read, order, own = [], [], [], []
         for i, one in enumerate(tqdm(asked, desc=name)):
             text = frames(models, [one.caption]).expand(candidates, -1)
             streams = pipeline.generators(seed + i, 0, candidates)
@@ -195,7 +199,11 @@ def chain(models: Models, captions: int, candidates: int, seed: int) -> Figures:
             exact.append([not world.faults(one.said, seen) for seen in readings])
             read.append([not world.differences(one.said, seen) for seen in readings])
             order.append(rerank(models.clip, text[:1], pictures, candidates)[0].numpy())
-        rates = summary(np.array(exact), np.array(read), np.array(order), candidates)
+            own.append(explained(models.decoder, pictures, text).argsort(descending=True).numpy())
+        right = np.array(exact), np.array(read)
+        rates = summary(*right, np.array(own), candidates)
+        rates = {f"{n}, by the decoder": v for n, v in rates.items() if n.startswith("best of")}
+        rates = summary(*right, np.array(order), candidates) | rates
         figures |= {f"{name}: {what}": value for what, value in rates.items()}
     return figures
 
