@@ -70,10 +70,11 @@ def print_ranking(ranked: list[tuple[int, float]], seconds: dict[str, float]) ->
 
 def warn_of_words(args) -> None:
     """Say on stderr which words of the caption training never had, and what could be drawn."""
-    from minidalle import pipeline
+    from minidalle import weights
     from minidalle.world import vocabulary
 
-    data = pipeline.trained_on(args.weights or DATA / args.preset)
+    file = (args.weights or DATA / args.preset) / f"{args.model}.safetensors"
+    data = weights.read_about(file).get("data", "")
     if not vocabulary.captions(data):
         return  # somebody's own pictures
     if unknown := vocabulary.never_shown(args.caption, data):
@@ -194,7 +195,7 @@ def evaluate(args) -> None:
     if len(asked_of) > 1:
         raise ValueError("each DALL·E has weights of its own: measure one at a time")
     if "mini" in asked_of:
-        args.weights = args.weights or DATA / "dalle_mini"
+        args.weights, args.model = args.weights or DATA / "dalle_mini", "mini"
     models = open_second(args) if "dalle2" in asked_of else open_models(args)
     parts = parts or parts_of(models)
     asked = {"captions": args.captions, "candidates": args.candidates, "seed": args.seed}
@@ -371,7 +372,8 @@ def open_models(args):
         return pipeline.load_pretrained(args.preset).to(device)
     if not args.weights.is_dir():
         raise FileNotFoundError(f"there is no folder of weights {args.weights}")
-    return pipeline.load_pretrained(args.weights.absolute()).to(device)
+    model = getattr(args, "model", None)
+    return pipeline.load_pretrained(args.weights.absolute(), model).to(device)
 
 
 def open_second(args):

@@ -55,16 +55,16 @@ class Pretrained(NamedTuple):
         return Pretrained(self.bpe, *(model.to(device) for model in self[1:]))
 
 
-def load_pretrained(source: str | Path = "tiny") -> Pretrained:
+def load_pretrained(source: str | Path = "tiny", model: str | None = None) -> Pretrained:
     """Load the four parts from a folder, or those shipped under data/ by preset name.
 
-    A folder with mini.safetensors holds DALL·E Mini's, with a VQGAN and an encoder–decoder.
+    model: "dalle", or "mini" for DALL·E Mini's; by default the one that is there.
     """
     folder = DATA / source if (DATA / source).is_dir() else Path(source)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of weights called {source}, nor data/{source}")
     kinds: dict[str, type[nn.Module]] = {"dvae": DVAE, "dalle": DALLE, "clip": CLIP}
-    if holds_mini(folder):
+    if (model or which(folder)) == "mini":
         kinds = {"vqgan": VQGAN, "mini": Seq2Seq, "clip": CLIP}
     files = [folder / f"{name}.safetensors" for name in kinds]
     networks = [weights.load(file, kind) for file, kind in zip(files, kinds.values())]
@@ -75,15 +75,10 @@ def load_pretrained(source: str | Path = "tiny") -> Pretrained:
     return models
 
 
-def trained_on(folder: Path) -> str:
-    """The name of the data that the model which draws was trained on."""
-    file = "mini.safetensors" if holds_mini(folder) else "dalle.safetensors"
-    return weights.read_about(folder / file).get("data", "")
-
-
-def holds_mini(folder: Path) -> bool:
-    """Whether the folder's models are DALL·E Mini's."""
-    return (folder / "mini.safetensors").is_file()
+def which(folder: Path) -> str:
+    """Which model's weights a folder holds, "mini" or "dalle", which may also be missing."""
+    there = [name for name in ("dalle", "mini") if (folder / f"{name}.safetensors").is_file()]
+    return there[0] if there else "dalle"
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ import torch
 from PIL import Image
 from toys import mini_dalle, save_mini
 
-from minidalle import pipeline
+from minidalle import DATA, pipeline
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
+from minidalle.dalle_mini.seq2seq import Seq2Seq
+from minidalle.transformer import DALLE
 
 CAPTION = "a red star above a blue circle"
 
@@ -44,6 +46,14 @@ def test_what_the_other_models_have_is_refused(folder, tmp_path, capsys):
         assert main(["draw", CAPTION, "--model", "mini", *words]) == 2
         said = capsys.readouterr().err
         assert sentence in said and len(said.splitlines()) == 1
+
+
+def test_a_folder_that_holds_the_first_dalle_as_well(folder, tmp_path):
+    for file in (*folder.iterdir(), *(DATA / "tiny").iterdir()):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert isinstance(pipeline.load_pretrained(tmp_path).dalle, DALLE)
+    assert isinstance(pipeline.load_pretrained(tmp_path, "mini").dalle, Seq2Seq)
+    assert isinstance(pipeline.load_pretrained(folder).dalle, Seq2Seq)
 
 
 def test_parts_that_do_not_fit_are_refused(folder, tmp_path):

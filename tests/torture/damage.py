@@ -24,6 +24,7 @@ READ = [
      "models/clip.safetensors", DRAW),
     ("models/prior.safetensors models/decoder.safetensors models/up64.safetensors "
      "models/up128.safetensors models/clip.safetensors models/bpe.json", DRAW + " --model dalle2"),
+    ("models/vqgan.safetensors models/mini.safetensors", DRAW + " --model mini"),
     ("openai/*", DRAW + " --clip openai/clip.pt"),
     ("picture.png mask.png", DRAW + " --model dalle2 --image picture.png --mask mask.png"),
     ("picture.png picture.jpg", "vary picture.png picture.jpg --weights models --keep 2"),

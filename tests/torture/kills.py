@@ -57,6 +57,7 @@ JOBS = [
     Job(TOKENIZE),
     Job(f"draw something {DRAW}"),
     Job(f"draw something {DRAW} --model dalle2"),
+    Job(f"draw something {DRAW} --model mini"),
     Job(f"evaluate --weights models --captions 1 --candidates 1 {SPLITS} --into new.json"),
     Job("bench attention --preset speck --repeat 1 --batch 1 --into bench.md"),
 ]  # fmt: skip

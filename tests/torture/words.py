@@ -18,6 +18,7 @@ VALID = [
     "draw 'a red picture' --weights models --candidates 2 --keep 1 --model dalle2 --image "
     "picture.png --mask mask.png",
     "draw 'a red picture' --weights models --candidates 2 --keep 1 --model dalle2",
+    "draw 'a red picture' --weights models --candidates 2 --keep 1 --model mini",
     "vary picture.jpg --weights models --keep 1 --eta 0.5",
     "vary picture.jpg picture.webp --weights models --keep 2",
     "caption picture.png --weights models",
@@ -34,6 +35,7 @@ VALID = [
     "evaluate --weights models --captions 1 --candidates 1 --split judge --into figures.json",
     "plan --preset speck --gpus 8",
     "plan --preset tiny --model dalle2",
+    "plan --preset mega --model mini",
     "bench attention --preset speck --repeat 1 --batch 1 --into bench.md",
     "course release a9",
     "course grade a9",
