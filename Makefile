@@ -20,7 +20,7 @@ TORCH := $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 override CAPTION := $(value CAPTION)
 export CAPTION
 
-.PHONY: help draw abilities test quick torture lint lab notebooks course from-scratch from-scratch-dalle2 bench-peers performance clean
+.PHONY: help draw abilities test quick torture lint lab notebooks course from-scratch from-scratch-dalle2 from-scratch-mini bench-peers performance clean
 .NOTPARALLEL:
 
 help:
@@ -37,6 +37,8 @@ help:
 	@echo 'make from-scratch   train all four models again, then measure them'
 	@echo 'make from-scratch-dalle2'
 	@echo '                    train the second DALL·E on the CLIP of from-scratch, then measure it'
+	@echo 'make from-scratch-mini'
+	@echo '                    train DALL·E Mini for as long as the first, on its CLIP, then measure it'
 	@echo 'make performance    time everything against its peers, and write the figures to docs/speed.md'
 	@echo 'make clean          remove .venv and caches; runs/ stays'
 	@echo
@@ -127,6 +129,18 @@ from-scratch-dalle2: $(VENV)/.core
 	wait $$others || { tail -n 1 runs/scratch2/others.log >&2; exit 1; }; exit $$decoder
 	$(BIN)/minidalle evaluate --weights runs/scratch2 --captions 300 --candidates 8 \
 	  --split "dalle2 decoder" --split "dalle2 chain"
+
+# DALL·E Mini, as long as the first DALL·E: the VQGAN takes the dVAE's time, the encoder–decoder the
+# transformer's, on one core as well.
+MINI = --preset tiny --data scenes --out runs/scratch_mini --overwrite
+
+from-scratch-mini: $(VENV)/.core
+	@test -f runs/scratch/clip.safetensors || { echo 'minidalle: there is no CLIP in runs/scratch;' \
+	  'run `make from-scratch` first' >&2; exit 1; }
+	mkdir -p runs/scratch_mini && cp runs/scratch/bpe.json runs/scratch/clip.safetensors runs/scratch_mini
+	$(BIN)/minidalle train vqgan $(MINI) --minutes $(DVAE_MINUTES)
+	$(BIN)/minidalle train mini $(MINI) --minutes $(MINUTES) --threads 1
+	$(BIN)/minidalle evaluate --weights runs/scratch_mini --split unseen
 
 # The peers of `minidalle bench --peer`. LlamaGen is in no registry; this is the commit that was timed.
 LLAMAGEN = https://github.com/FoundationVision/LlamaGen

@@ -3,7 +3,7 @@
 `mini` and `mega` hold the published figures; `tiny` draws 32×32 and trains on two CPU cores.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
@@ -76,20 +76,20 @@ class Preset:
     train: dict[str, TrainConfig]
 
 
-def _tiny() -> Preset:
+def _tiny(**ablation) -> Preset:
     """32×32 pixels, 8×8 codes of 512, as the first DALL·E's tiny: minutes on two CPU cores."""
     clip = PRESETS_1["tiny"].clip
     vqgan = VQGANConfig(
-        image_size=32, codebook_size=512, code_width=64, widths=(64, 128), patch=2, blocks=1,
-        attention=(), groups=16,
+        image_size=32, codebook_size=512, code_width=16, widths=(64,), patch=4, blocks=1,
+        attention=(), groups=16, evenness=0.03, **ablation,
     )  # fmt: skip
     mini = Seq2SeqConfig(
         clip.vocab_size, clip.end, clip.text_len, clip.text_len, vqgan.codebook_size, vqgan.grid,
         width=128, depth=3, heads=4, hidden=341,
     )  # fmt: skip
     train = {
-        "vqgan": TrainConfig(12_000, 16, lr=1e-3, betas=(0.9, 0.99), ema_decay=0.995),
-        "mini": replace(PRESETS_1["tiny"].train["dalle"], lr=1.5e-3),
+        "vqgan": TrainConfig(12_000, 16, lr=3e-3, betas=(0.9, 0.99), ema_decay=0.995),
+        "mini": PRESETS_1["tiny"].train["dalle"],
     }
     return Preset(vqgan, mini, clip, train)
 
@@ -107,4 +107,10 @@ def _published(mini: Seq2SeqConfig) -> Preset:
 
 
 _MEGA = Seq2SeqConfig(vocab_size=50272, width=2048, depth=24, heads=32, hidden=4096)
-PRESETS = {"tiny": _tiny(), "mini": _published(Seq2SeqConfig()), "mega": _published(_MEGA)}
+PRESETS = {
+    "tiny": _tiny(),
+    "tiny-adversarial": _tiny(discriminator=32),  # two ablations of its VQGAN
+    "tiny-perceptual": _tiny(perceptual=1.0),
+    "mini": _published(Seq2SeqConfig()),
+    "mega": _published(_MEGA),
+}
