@@ -19,7 +19,7 @@ from typing import Any
 
 from minidalle import DATA
 from minidalle.config import PRESETS, DVAEConfig
-from minidalle.files import TooLarge, read_at_most, whole_file
+from minidalle.files import lines_of, whole_file
 from minidalle.words import shown
 
 BENCHES = ("sample", "candidates", "train", "attention", "bpe", "dvae", "clip", "scenes")
@@ -127,7 +127,7 @@ def caption(args) -> None:
     models = open_models(args)
     bpe, clip, T = models.bpe, models.clip, models.clip.config.text_len
     if args.among:
-        captions = captions_among(args.among)
+        captions = lines_of(args.among, MOST_CAPTIONS)
     else:
         folder = args.weights or DATA / args.preset
         captions = vocabulary.captions(
@@ -142,15 +142,6 @@ def caption(args) -> None:
     nearest = sorted(zip(cosines, captions), reverse=True)[: args.keep]
     for score, text in nearest:
         print(f"{score:.4f}  {shown(text)}")
-
-
-def captions_among(path: Path) -> list[str]:
-    """The lines of a file that are not empty."""
-    try:
-        lines = read_at_most(path, MOST_CAPTIONS).decode("utf-8").splitlines()
-    except TooLarge as error:
-        raise ValueError(f"{path} is too large: {error}") from None
-    return [line.strip() for line in lines if line.strip()]
 
 
 # ---- tokenize ---------------------------------------------------------------------------

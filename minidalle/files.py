@@ -118,6 +118,18 @@ def read_at_most(path: str | Path, most: int) -> bytes:
     return bytes(content)
 
 
+def lines_of(path: Path, most: int) -> list[str]:
+    """The lines of a text that are not empty, without the space around them.
+
+    Raises ValueError, in one sentence, if the file has more than `most` bytes.
+    """
+    try:
+        lines = read_at_most(path, most).decode("utf-8").splitlines()
+    except TooLarge as error:
+        raise ValueError(f"{path} is too large: {error}") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
 def real_name(path: Path | str) -> str:
     """The name of a file or folder, behind all links; unlike `Path.resolve`, also in a loop."""
     return os.path.basename(os.path.realpath(path))

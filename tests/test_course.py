@@ -46,6 +46,8 @@ def test_names_of_students(tmp_path):
     for bad in ("../ada", "a b", ".", "-x", ""):
         with pytest.raises(ValueError, match="cannot be a student's name"):
             folder.students_of([bad], None)
+    with pytest.raises(ValueError, match="/dev/zero is too large"):
+        folder.students_of([], Path("/dev/zero"))
 
 
 def test_solutions_are_read_from_a_file():

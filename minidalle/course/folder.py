@@ -18,10 +18,11 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config, PyFileConfigLoader
 
 from minidalle.course.variants import HANDED_OUT
-from minidalle.files import whole_file
+from minidalle.files import lines_of, whole_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "notebooks" / "assignments" / "source"
+MOST_NAMES = 2**20  # bytes of --students
 CONFIG = "nbgrader_config.py"
 SETTINGS = """# What differs from nbgrader's defaults, for its own commands too.
 
@@ -67,8 +68,7 @@ def checked(names: list[str], known: list[str]) -> list[str]:
 
 def students_of(names: list[str], file: Path | None) -> list[str]:
     """The names given, and those in a file, one a line. Raises ValueError if one is no name."""
-    lines = file.read_text("utf-8").splitlines() if file else []
-    found = list(dict.fromkeys([*names, *filter(None, (line.strip() for line in lines))]))
+    found = list(dict.fromkeys([*names, *(lines_of(file, MOST_NAMES) if file else [])]))
     for name in found:
         if not NAME.fullmatch(name):
             raise ValueError(
