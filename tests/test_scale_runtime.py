@@ -30,7 +30,7 @@ from minidalle.models import MODELS
 from minidalle.runtime import SingleProcess
 from minidalle.scale.attention import fast_attention
 from minidalle.scale.blocks import tune_blocks
-from minidalle.scale.checkpoints import whole_checkpoints
+from minidalle.scale.checkpoints import folders_in, whole_checkpoints
 from minidalle.scale.runtime import Distributed
 from minidalle.training import State, take_step, train
 from minidalle.transformer import DALLE
@@ -306,6 +306,13 @@ def test_what_was_just_saved_is_kept_whatever_lies_beside_it(tmp_path, bpe, dvae
     assert sorted(path.name for path in place.iterdir()) == ["latest", "step-000000002"]
     assert (place / "latest").read_text() == "step-000000002"
     together(2, run, tmp_path, True, None, bpe, dvae)
+
+
+def test_a_latest_without_end_is_not_read_to_it(tmp_path):
+    for name in ("step-000000001", "step-000000002"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "latest").symlink_to("/dev/zero")
+    assert [folder.name[-1] for folder in folders_in(tmp_path)] == ["2", "1"]
 
 
 def test_an_incomplete_checkpoint_is_skipped(tmp_path, bpe, dvae, capfd):

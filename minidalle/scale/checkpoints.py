@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.distributed import checkpoint as dcp
 
-from minidalle.files import folder_beside, sweep, whole_file
+from minidalle.files import folder_beside, read_at_most, sweep, whole_file
 from minidalle.runtime import Checkpoint, checked
 from minidalle.words import shown
 
@@ -141,7 +141,7 @@ def folders_in(place: Path) -> list[Path]:
     """The checkpoints of a place, complete or not, `latest` first, then later ones first."""
     folders = sorted(place.glob("step-*[0-9]"), reverse=True)
     with suppress(OSError, ValueError):  # `latest` is no text, say
-        latest = (place / "latest").read_text()
+        latest = read_at_most(place / "latest", 1000).decode("utf-8")
         folders.sort(key=lambda folder: folder.name != latest)
     return folders
 
