@@ -48,7 +48,7 @@ class Pretrained(NamedTuple):
     @property
     def device(self) -> torch.device:
         """Where the models are."""
-        return self.clip.logit_scale.device
+        return next(self.dalle.parameters()).device
 
     def to(self, device: torch.device | str) -> "Pretrained":
         """The same models on another device."""

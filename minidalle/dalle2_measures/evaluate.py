@@ -199,7 +199,8 @@ def chain(models: Models, captions: int, candidates: int, seed: int) -> Figures:
             exact.append([not world.faults(one.said, seen) for seen in readings])
             read.append([not world.differences(one.said, seen) for seen in readings])
             order.append(rerank(models.clip, text[:1], pictures, candidates)[0].numpy())
-            own.append(explained(models.decoder, pictures, text).argsort(descending=True).numpy())
+            gains = explained(models.decoder, pictures, text)
+            own.append(gains.argsort(descending=True, stable=True).numpy())
         right = np.array(exact), np.array(read)
         rates = summary(*right, np.array(own), candidates)
         rates = {f"{n}, by the decoder": v for n, v in rates.items() if n.startswith("best of")}
