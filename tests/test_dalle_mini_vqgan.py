@@ -39,7 +39,7 @@ def test_distances_by_hand():
 
 
 def test_the_nearest_code_is_chosen(model):
-    x = model.encoder(pictures())
+    x = model.encoder_blocks(pictures())
     places = x.permute(0, 2, 3, 1).flatten(0, 2)
     nearest = torch.cdist(places, model.codebook.weight).argmin(1)
     assert torch.equal(model.encode(pictures()).flatten(), nearest)
@@ -59,8 +59,8 @@ def test_the_gradient_jumps_over_the_choice():
 
 def test_the_loss_is_the_sum_of_its_terms(model):
     loss, parts = model(pictures())
-    x = model.encoder(pictures())
-    painted = model.decoder(model.vectors(model.encode(pictures())))
+    x = model.encoder_blocks(pictures())
+    painted = model.decoder_blocks(model.vectors(model.encode(pictures())))
     apart = (x - model.vectors(model.encode(pictures()))).square().mean()
     wanted = (pictures() - painted).abs().mean() + (1 + TINY.commitment) * apart
     assert torch.allclose(loss, wanted) and parts["counts"].sum() == 2 * TINY.grid**2
@@ -69,10 +69,10 @@ def test_the_loss_is_the_sum_of_its_terms(model):
 def test_which_term_moves_what(model):
     """The code moves to the vector β⁻¹ times as much as the vector to the code."""
     images = pictures()
-    x = model.encoder(images)
+    x = model.encoder_blocks(images)
     x.retain_grad()
     model.see = lambda images: x
-    for parameter in model.decoder.parameters():  # a black decoder: no gradient from the picture
+    for parameter in model.decoder_blocks.parameters():  # black: no gradient from the picture
         parameter.data.zero_()
     loss, _ = model(images)
     loss.backward()
@@ -123,7 +123,7 @@ def test_the_detokenizer_of_min_dalle(published, evidence):
     vectors = theirs.embedding(codes).permute(0, 3, 1, 2)
     painted = theirs.decoder(theirs.post_quant_conv(vectors))
     ours = load_vqgan(path)
-    worst = difference(ours.decoder(ours.vectors(codes)), painted)
+    worst = difference(ours.decoder_blocks(ours.vectors(codes)), painted)
     assert worst < 1e-5
     evidence("VQGAN, pictures", "min-dalle 0.4.11, VQGanDetokenizer", 2, worst)
 
@@ -174,7 +174,7 @@ def test_the_vqgan_of_diffusers(evidence, tmp_path):
     codes = theirs.quantize(found)[2][2].view(2, 2, 2)
     assert torch.equal(distances(found, ours.codebook.weight).argmin(1), codes)
     painted = theirs.decode(found).sample
-    worst = max(worst, difference(ours.decoder(ours.vectors(codes)), painted))
+    worst = max(worst, difference(ours.decoder_blocks(ours.vectors(codes)), painted))
     assert worst < 1e-5
     evidence("VQGAN, vectors, codes, pictures", "diffusers 0.42.1, VQModel", 2, worst)
 

@@ -88,7 +88,7 @@ def _tiny(**ablation) -> Preset:
         width=128, depth=3, heads=4, hidden=341,
     )  # fmt: skip
     train = {
-        "vqgan": TrainConfig(12_000, 16, lr=3e-3, betas=(0.9, 0.99), ema_decay=0.995),
+        "vqgan": TrainConfig(12_000, 16, lr=4e-3, betas=(0.9, 0.99), ema_decay=0.995, muon=True),
         "mini": PRESETS_1["tiny"].train["dalle"],
     }
     return Preset(vqgan, mini, clip, train)

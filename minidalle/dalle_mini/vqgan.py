@@ -166,8 +166,8 @@ class VQGAN(nn.Module):
     def __init__(self, config: VQGANConfig):
         super().__init__()
         self.config = config
-        self.encoder = make_encoder(config) if config.encodes else None
-        self.decoder = make_decoder(config)
+        self.encoder_blocks = make_encoder(config) if config.encodes else None
+        self.decoder_blocks = make_decoder(config)
         self.codebook = nn.Embedding(config.codebook_size, config.code_width)
         self.discriminator = Discriminator(config.discriminator) if config.discriminator else None
         self.to(memory_format=torch.channels_last)  # the same numbers, faster on a CPU
@@ -185,9 +185,9 @@ class VQGAN(nn.Module):
 
     def see(self, images: Tensor) -> Tensor:
         """The encoder's vectors of pictures (B, 3, H, W): (B, E, h, w)."""
-        if self.encoder is None:
+        if self.encoder_blocks is None:
             raise ValueError("this VQGAN has no encoder: it can only decode")
-        return self.encoder(images)
+        return self.encoder_blocks(images)
 
     def vectors(self, codes: Tensor) -> Tensor:
         """The codebook's vectors for codes (B, h, w): (B, E, h, w)."""
@@ -208,7 +208,7 @@ class VQGAN(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, h, w) → pictures (B, 3, H, W) in [0, 1]."""
-        return self.decoder(self.vectors(codes)).clamp(0, 1)
+        return self.decoder_blocks(self.vectors(codes)).clamp(0, 1)
 
     def forward(
         self, images: Tensor, adversarial: bool = False,
@@ -227,7 +227,7 @@ class VQGAN(nn.Module):
         found = distances(z, self.codebook.weight)  # (B, K, h, w)
         codes = found.argmin(1)
         c = self.vectors(codes)
-        painted = self.decoder(straight_through(z, c))
+        painted = self.decoder_blocks(straight_through(z, c))
         reconstruction = (images - painted).abs().mean()
         learn, commit = F.mse_loss(c, z.detach()), F.mse_loss(z, c.detach())
         parts = {"reconstruction": reconstruction.detach(), "distance": commit.detach()}
@@ -239,7 +239,7 @@ class VQGAN(nn.Module):
             parts |= {"told": told.detach(), "fooled": fooled.detach()}
             loss = loss + told
             if adversarial:
-                last = [layer for layer in self.decoder if isinstance(layer, nn.Conv2d)][-1]
+                last = [layer for layer in self.decoder_blocks if isinstance(layer, nn.Conv2d)][-1]
                 loss = loss + fooled * adaptive_weight(reconstruction, fooled, last.weight)
         counts = torch.bincount(codes.flatten(), minlength=len(self.codebook.weight)).float()
         near = found.detach().mean(1, keepdim=True) / SHARPNESS

@@ -132,15 +132,15 @@ INSIDE = {  # a layer's parts: ours, theirs
 def _vqgan_names(model: VQGAN) -> Iterator[tuple[str, str]]:
     """(our name, their name) of every tensor."""
     yield "codebook.weight", "quantize.embedding.weight"
-    sides = [("decoder", model.decoder, _decoder_layers(model.config))]
-    if model.encoder is not None:
-        sides.append(("encoder", model.encoder, _encoder_layers(model.config)))
+    sides = [("decoder", model.decoder_blocks, _decoder_layers(model.config))]
+    if model.encoder_blocks is not None:
+        sides.append(("encoder", model.encoder_blocks, _encoder_layers(model.config)))
     for side, network, theirs in sides:
         with_tensors = [name for name, layer in network.named_children() if layer.state_dict()]
         for name, their_layer in zip(with_tensors, theirs, strict=True):
             for tensor in network.get_submodule(name).state_dict():
                 parts = [INSIDE.get(part, part) for part in tensor.split(".")]
-                yield f"{side}.{name}.{tensor}", f"{their_layer}.{'.'.join(parts)}"
+                yield f"{side}_blocks.{name}.{tensor}", f"{their_layer}.{'.'.join(parts)}"
 
 
 def _encoder_layers(config: VQGANConfig) -> list[str]:

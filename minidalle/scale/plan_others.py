@@ -61,7 +61,7 @@ def forward_flops(model: nn.Module) -> int:
     """FLOPs of one example's forward pass, in products; a multiply-add is two."""
     with FlopCounterMode(display=False) as counter:
         if isinstance(model, VQGAN):  # without counting codes, which has no shape in advance
-            model.decoder(model.see(*example(model)))
+            model.decoder_blocks(model.see(*example(model)))
         else:
             model(*example(model))
     return counter.get_total_flops()
