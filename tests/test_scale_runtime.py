@@ -116,7 +116,7 @@ def job_of(name, bpe, dvae, meta=False):
         text = TextConfig(V + 1 + T, V + 1, T, 16, 1, 2)
         return recipes_2.decoder_job(DecoderConfig(unet, text, 8), *asked)
     if name in ("vqgan", "mini"):
-        mini = mini_speck(V, T, 32, evenness=0.1)
+        mini = mini_speck(V, T, 32, evenness=0.01)  # more would magnify the rounding of distances
         if name == "vqgan":
             return recipes_mini.vqgan_job(mini.vqgan, CONFIG, "scenes", 3)
         torch.manual_seed(1)
