@@ -38,7 +38,7 @@ AT_ONCE = {"cuda": 4096}  # the same on other devices than the CPU
 
 
 class Pretrained(NamedTuple):
-    """The four trained parts, of which DALL·E Mini has two others."""
+    """The four trained parts; DALL·E Mini has a VQGAN and an encoder–decoder in the middle."""
 
     bpe: BPE
     dvae: DVAE | VQGAN
