@@ -3,7 +3,7 @@
 
 Bad input, such as a wrong option or file, ends with one sentence and exit code 2, a loss that is
 not finite with exit code 1, and Ctrl-C with 130. The options are in options.py, the commands in
-commands.py, and `train` in commands_train.py; those of the course in commands_course.py.
+commands.py and commands_*.py.
 """
 
 import os

@@ -9,7 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from minidalle import DATA, commands, commands_course, commands_dalle2, commands_train
+from minidalle import (
+    DATA,
+    commands,
+    commands_course,
+    commands_dalle2,
+    commands_evaluate,
+    commands_train,
+)
 from minidalle.commands import BENCHES, CLIP_WORDS
 
 
@@ -252,7 +259,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
 
     evaluate = verbs.add_parser("evaluate", help="measure the models")
-    evaluate.set_defaults(run=commands.evaluate)
+    evaluate.set_defaults(run=commands_evaluate.evaluate)
     evaluate.add_argument("--split", action="append", metavar="NAME", help="only this part")
     evaluate.add_argument("--captions", type=at_least_one, default=500, help="per part (500)")
     evaluate.add_argument("--candidates", type=at_least_one, default=32, help="per caption (32)")

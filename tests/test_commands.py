@@ -26,7 +26,8 @@ from toys import damaged_bytes, edited, speck
 from minidalle import DATA, config, pipeline, plots, rates, training, weights
 from minidalle.__main__ import main
 from minidalle.bpe import BPE
-from minidalle.commands import table, valid
+from minidalle.commands import valid
+from minidalle.commands_evaluate import table
 from minidalle.datasets.identity import identity
 from minidalle.files import only_one
 from minidalle.models import MODELS

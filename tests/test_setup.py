@@ -203,7 +203,7 @@ FLOORS = """
     runtime logs optimizers training recipes dalle2 dalle_mini models
     openai scale plots diagrams pipeline lesson rates understanding naming failures evaluate
     dalle2_measures mini_measures bench course
-    commands commands_dalle2 commands_train commands_course options __main__
+    commands commands_dalle2 commands_evaluate commands_train commands_course options __main__
 """.split()
 APART = {
     "world": {"minidalle"},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minidalle import DATA, evaluate, pipeline, weights
-from minidalle.commands import fingerprint
+from minidalle.commands_evaluate import fingerprint
 from minidalle.dalle2 import pipeline as second
 from minidalle.dalle2.recipes import shrunk
 from minidalle.plots import to_uint8
