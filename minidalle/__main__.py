@@ -6,11 +6,13 @@ not finite with exit code 1, and Ctrl-C with 130. The options are in options.py,
 commands.py and commands_*.py.
 """
 
+import atexit
 import os
 import signal
 import sys
 import threading
 from contextlib import suppress
+from typing import NoReturn
 
 from minidalle.options import parser
 from minidalle.words import shown
@@ -59,5 +61,21 @@ def complain(error: Exception | str, code: int) -> int:
     return code
 
 
+def process() -> NoReturn:
+    """Run one command, then end the process.
+
+    Of several processes, each ends without taking Python apart: one of gloo's threads may still
+    be letting go of the last tensor, for which it needs Python, and would abort the process.
+    """
+    code = main()
+    if "WORLD_SIZE" in os.environ:  # torchrun's
+        atexit._run_exitfuncs()
+        with suppress(OSError, AttributeError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    process()

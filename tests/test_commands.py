@@ -646,6 +646,26 @@ def test_help_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+def test_of_several_processes_each_ends_at_once():
+    code = """if True:
+        import atexit
+        import minidalle.__main__ as command
+
+        class Held:
+            def __del__(self):
+                print("taken apart", flush=True)
+
+        held = Held()
+        atexit.register(print, "tidied up")
+        command.main = lambda: print("run") or 3
+        command.process()
+    """
+    for launched, said in ({}, "taken apart\n"), ({"WORLD_SIZE": "2"}, ""):
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+                              env=os.environ | launched)  # fmt: skip
+        assert (done.returncode, done.stdout) == (3, "run\ntidied up\n" + said)
+
+
 @pytest.mark.slow
 def test_a_closed_pipe(tmp_path):
     (tmp_path / "bpe.json").touch()
