@@ -19,7 +19,8 @@ class Stop(Exception):
 
 
 def begin(preset: str = "tiny") -> pipeline.Pretrained | second.Pretrained:
-    """Prepare a notebook, and load the models that come with minidalle: tiny, small or dalle2.
+    """Prepare a notebook, and load the models that come with minidalle: tiny, small, dalle2
+    or dalle_mini.
 
     Figures get 144 dots per inch. The models are so small that one thread is the quickest. Raises
     `Stop`, with what to do, if a file of the models is missing or damaged.

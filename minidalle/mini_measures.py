@@ -14,8 +14,9 @@ import torch
 from tqdm import tqdm
 
 from minidalle import evaluate, pipeline
+from minidalle.dalle_mini.vqgan import VQGAN
 from minidalle.datasets import Scenes, draw_batch, emoji_pictures, to_tensor
-from minidalle.dvae import codebook_use
+from minidalle.dvae import DVAE, codebook_use
 from minidalle.pipeline import Pretrained, Request
 from minidalle.plots import to_uint8
 from minidalle.rates import Figures, gradient, mean, psnr
@@ -33,28 +34,35 @@ def beside(models: Pretrained) -> dict[str, Pretrained]:
 # ---- the tokenizers ---------------------------------------------------------------------
 
 
-def codes(models: Pretrained, captions: int, candidates: int, seed: int) -> Figures:
+def tokenizer(dvae: DVAE | VQGAN, captions: int, seed: int) -> Figures:
     """What is left of held-out pictures: PSNR in dB, sharpness, and how the codes are used.
 
     Sharpness is the mean squared gradient over that of the picture itself: 1 is as sharp.
     """
     held_out = {
-        "scenes": Scenes(models.dvae.config.image_size, "unseen"),
+        "scenes": Scenes(dvae.config.image_size, "unseen"),
         "emoji": emoji_pictures((emoji.UNSEEN_CONCEPT, emoji.UNSEEN_COMBINATION), coloured=0),
     }
     figures: Figures = {}
-    for name, one in beside(models).items():
-        use = torch.zeros(one.dvae.config.codebook_size)
-        for what, source in held_out.items():
-            images = to_tensor(draw_batch(source, Random(f"{seed} dvae"), captions)[1])
-            found = [one.dvae.encode(chunk.to(one.device)) for chunk in images.split(64)]
-            painted = torch.cat([one.dvae.decode(chunk).cpu() for chunk in found])
-            use += torch.bincount(torch.cat(found).flatten().cpu(), minlength=len(use))
-            figures |= mean(f"{name}: PSNR, {what}", psnr(painted, images))
-            figures |= mean(f"{name}: sharpness, {what}", gradient(painted) / gradient(images))
-        perplexity, dead = codebook_use(use)
-        figures |= {f"{name}: perplexity": perplexity, f"{name}: dead codes": dead}
-    return figures
+    use, device = torch.zeros(dvae.config.codebook_size), next(dvae.parameters()).device
+    for what, source in held_out.items():
+        images = to_tensor(draw_batch(source, Random(f"{seed} dvae"), captions)[1])
+        found = [dvae.encode(chunk.to(device)) for chunk in images.split(64)]
+        painted = torch.cat([dvae.decode(chunk).cpu() for chunk in found])
+        use += torch.bincount(torch.cat(found).flatten().cpu(), minlength=len(use))
+        figures |= mean(f"PSNR, {what}", psnr(painted, images))
+        figures |= mean(f"sharpness, {what}", gradient(painted) / gradient(images))
+    perplexity, dead = codebook_use(use)
+    return figures | {"perplexity": perplexity, "dead codes": dead}
+
+
+def codes(models: Pretrained, captions: int, candidates: int, seed: int) -> Figures:
+    """The two tokenizers."""
+    return {
+        f"{name}: {what}": value
+        for name, one in beside(models).items()
+        for what, value in tokenizer(one.dvae, captions, seed).items()
+    }
 
 
 # ---- what is drawn ----------------------------------------------------------------------

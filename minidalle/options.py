@@ -146,7 +146,8 @@ def parser() -> argparse.ArgumentParser:
         "model",
         metavar="MODEL",
         help="bpe, dvae, clip or dalle; the last two need the first two. Of the second DALL·E: "
-        "prior, ar_prior and decoder, which need bpe and clip, up64 and up128",
+        "prior, ar_prior and decoder, which need bpe and clip, up64 and up128. Of DALL·E Mini: "
+        "vqgan, and mini, which needs bpe and vqgan",
     )
     train.add_argument("--preset", default="tiny", help="sizes of the models (tiny)")
     train.add_argument(

@@ -76,7 +76,7 @@ class Preset:
     train: dict[str, TrainConfig]
 
 
-def _tiny(**ablation) -> Preset:
+def _tiny(depth: int = 3, **ablation) -> Preset:
     """32×32 pixels, 8×8 codes of 512, as the first DALL·E's tiny: minutes on two CPU cores."""
     clip = PRESETS_1["tiny"].clip
     vqgan = VQGANConfig(
@@ -85,7 +85,7 @@ def _tiny(**ablation) -> Preset:
     )  # fmt: skip
     mini = Seq2SeqConfig(
         clip.vocab_size, clip.end, clip.text_len, clip.text_len, vqgan.codebook_size, vqgan.grid,
-        width=128, depth=3, heads=4, hidden=341,
+        width=128, depth=depth, heads=4, hidden=341,
     )  # fmt: skip
     train = {
         "vqgan": TrainConfig(12_000, 16, lr=4e-3, betas=(0.9, 0.99), ema_decay=0.995, muon=True),
@@ -109,6 +109,7 @@ def _published(mini: Seq2SeqConfig) -> Preset:
 _MEGA = Seq2SeqConfig(vocab_size=50272, width=2048, depth=24, heads=32, hidden=4096)
 PRESETS = {
     "tiny": _tiny(),
+    "tiny-shallow": _tiny(depth=2),  # as many parameters as the first DALL·E's tiny
     "tiny-adversarial": _tiny(discriminator=32),  # two ablations of its VQGAN
     "tiny-perceptual": _tiny(perceptual=1.0),
     "mini": _published(Seq2SeqConfig()),
