@@ -63,10 +63,11 @@ caption:  # before the install, which takes minutes
 # If Chromium and its driver are installed, the tests also open a notebook in it.
 BROWSER := $(if $(shell command -v chromedriver),$(VENV)/.browser)
 
-# Only these notebooks: assignments have gaps and are meant to fail. Each notebook runs from its
-# first cell to its last in one of two workers, with a core each.
-test: lint $(BROWSER)
-	TQDM_DISABLE=1 $(BIN)/python -m pytest tests
+# Slow tests start processes of their own, so they run one by one. Only these notebooks: assignments
+# have gaps and are meant to fail. Each notebook runs from its first cell to its last in one of two
+# workers, with a core each.
+test: quick $(BROWSER)
+	TQDM_DISABLE=1 $(BIN)/python -m pytest -m slow tests
 	@if ls notebooks/*.ipynb >/dev/null 2>&1; then set -x; \
 	  TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 	    --nbval-cell-timeout=300 -p no:python -n 2 --dist loadscope notebooks/*.ipynb \
