@@ -2,8 +2,8 @@
 
 Each stands there between two comments, `<!-- NAME -->` and `<!-- end of NAME -->`. The figures are
 those that `minidalle evaluate --into` stored: data/evaluation.json of the preset small,
-data/evaluation_tiny.json of tiny and data/evaluation_dalle2.json of the second DALL·E. With --write
-the tables are put where they belong.
+data/evaluation_tiny.json of tiny, data/evaluation_dalle2.json of the second DALL·E and
+data/evaluation_mini.json of DALL·E Mini. With --write the tables are put where they belong.
 """
 
 import json
@@ -71,7 +71,10 @@ GOALS_OF_DALLE2 = {
     },
     **{f"dalle2 edits: a thing {what}": 0.75 for what in ("added", "removed", "recoloured")},
 }
-NO_RATES = ("limits", "dalle2 priors", "dalle2 costs")  # parts whose figures are no shares
+GOALS_OF_MINI = {"mini unseen: single samples": 0.90, "mini unseen: best of 32": 0.96}
+# parts whose figures are no shares
+NO_RATES = ("limits", "dalle2 priors", "dalle2 costs", "mini codes", "mini limits", "mini costs")
+NO_SHARES = ("variety", "sharpness", "place,", "background,")  # words in the names of others
 
 
 # ---- one figure -------------------------------------------------------------------------
@@ -253,14 +256,28 @@ def every_measure(measured: dict, goals: dict[str, float]) -> Table:
         for measure, value in figures.items() if isinstance(figures, dict) else ():
             if measure.endswith(" ±") or part == "diversity":
                 continue
-            percent = isinstance(value, float) and value <= 1 and part not in NO_RATES
-            percent = percent and "variety" not in measure and "sharpness" not in measure
-            error, least = figures.get(f"{measure} ±"), goals.get(f"{part}: {measure}")
-            said = written(value, percent, error) + (" %" if percent else "")
+            least = goals.get(f"{part}: {measure}")
+            percent = is_rate(part, measure, value)
             wanted = "" if least is None else f"≥ {100 * least:g} %" if percent else f"≥ {least:g}"
             missed = "" if least is None or value >= least else "**missed**"
+            said = figure(part, measure, figures)
             lines.append(f"| `{part}: {measure}` | {said} | {wanted} | {missed} |")
     return lines + diversity(measured.get("diversity"))
+
+
+def is_rate(part: str, measure: str, value: float) -> bool:
+    """Whether a figure is a share, to be written as a percentage."""
+    share = isinstance(value, float) and value <= 1 and part not in NO_RATES
+    return share and not any(word in measure for word in NO_SHARES)
+
+
+def figure(part: str, measure: str, figures: dict) -> str:
+    """A figure with its error and its unit; "" if it was not measured."""
+    if measure not in figures:
+        return ""
+    percent = is_rate(part, measure, figures[measure])
+    said = written(figures[measure], percent, figures.get(f"{measure} ±"))
+    return said + (" %" if percent else "")
 
 
 def beside(tiny: dict, second: dict) -> Table:
@@ -275,6 +292,20 @@ def beside(tiny: dict, second: dict) -> Table:
         both = (costs.get(f"{name}: {measure}") for name in ("DALL·E, tiny", "DALL·E 2"))
         cells = ["" if value is None else written(value, False) for value in both]
         lines.append(f"| {measure} | {' | '.join(cells)} |")
+    return lines
+
+
+def mini(measured: dict) -> Table:
+    """Every measure of DALL·E Mini and, beside it, of tiny."""
+    lines = [made(measured), "", "| what `minidalle evaluate` calls it | mini | tiny | goal |"]
+    lines.append("|---|---|---|---|")
+    for part, figures in measured.items():
+        for measure in figures if isinstance(figures, dict) else ():
+            name, _, what = measure.partition(": ")
+            if name == "mini" and not what.endswith(" ±"):
+                cells = [figure(part, f"{name}: {what}", figures) for name in ("mini", "tiny")]
+                wanted = goal(figures[measure], GOALS_OF_MINI.get(f"{part}: {what}"))
+                lines.append(f"| `{part}: {what}` | {' | '.join(cells)} | {wanted} |")
     return lines
 
 
@@ -301,9 +332,9 @@ def diversity(figures: dict | None) -> Table:
 
 def tables() -> dict[Path, dict[str, Table]]:
     """Every table by its file and name."""
-    small, tiny, second = (
+    small, tiny, second, third = (
         json.loads((DATA / f"{name}.json").read_text("utf-8"))
-        for name in ("evaluation", "evaluation_tiny", "evaluation_dalle2")
+        for name in ("evaluation", "evaluation_tiny", "evaluation_dalle2", "evaluation_mini")
     )
     of_small = (emoji, judge, more, parts, others)
     return {
@@ -314,6 +345,7 @@ def tables() -> dict[Path, dict[str, Table]]:
             "tiny": every_measure(tiny, GOALS_OF_TINY),
             "beside": beside(tiny, second),
             "dalle2": every_measure(second, GOALS_OF_DALLE2),
+            "mini": mini(third),
         },
     }
 

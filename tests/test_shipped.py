@@ -119,3 +119,5 @@ def test_the_figures_are_of_the_shipped_weights():
     assert measured["weights"] == fingerprint(pipeline.load_pretrained("small"))
     measured = json.loads((DATA / "evaluation_dalle2.json").read_text("utf-8"))
     assert measured["weights"] == fingerprint(second.load_pretrained())
+    measured = json.loads((DATA / "evaluation_mini.json").read_text("utf-8"))
+    assert measured["weights"] == fingerprint(pipeline.load_pretrained("dalle_mini"))
